@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// The caching allocator: freed blocks are kept by size class, so that a steady training step asks the system for nothing
+// and a large result does not pay for fresh pages each time. Blocks are 64-byte aligned.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace sinter {
+
+struct MemoryStats {
+  std::int64_t allocated = 0;  // bytes handed out now
+  std::int64_t reserved = 0;   // bytes held from the system, handed out or cached
+  std::int64_t peak = 0;       // the most that `reserved` has been
+  std::int64_t system_allocations = 0;
+};
+
+// Under AddressSanitizer every block comes from the system, so that a use after free is seen.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool cache_enabled = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool cache_enabled = false;
+#else
+inline constexpr bool cache_enabled = true;
+#endif
+#else
+inline constexpr bool cache_enabled = true;
+#endif
+
+class Cache {
+ public:
+  static constexpr int classes = 160;
+  static constexpr std::size_t small_limit = 64 << 10;  // up to here blocks are cached per thread first
+
+  static void* allocate(std::size_t bytes) {
+    const int c = size_class(bytes);
+    Shared& shared = global();
+    shared.allocated.fetch_add(std::int64_t(class_bytes(c)), std::memory_order_relaxed);
+    if (cache_enabled) {
+      if (class_bytes(c) <= small_limit) {
+        Local& local = thread();
+        if (Block* b = local.head[c]) {
+          local.head[c] = b->next;
+          --local.count[c];
+          return b;
+        }
+      }
+      std::lock_guard<std::mutex> lock(shared.mutex);
+      if (Block* b = shared.head[c]) {
+        shared.head[c] = b->next;
+        return b;
+      }
+    }
+    return system_allocate(class_bytes(c));
+  }
+
+  static void free(void* p, std::size_t bytes) noexcept {
+    const int c = size_class(bytes);
+    Shared& shared = global();
+    shared.allocated.fetch_sub(std::int64_t(class_bytes(c)), std::memory_order_relaxed);
+    if (!cache_enabled) return system_free(p, class_bytes(c));
+    Block* b = static_cast<Block*>(p);
+    if (class_bytes(c) <= small_limit) {
+      Local& local = thread();
+      if (local.alive && local.count[c] < 256) {
+        b->next = local.head[c];
+        local.head[c] = b;
+        ++local.count[c];
+        return;
+      }
+    }
+    std::lock_guard<std::mutex> lock(shared.mutex);
+    b->next = shared.head[c];
+    shared.head[c] = b;
+  }
+
+  // Gives what is cached (by this thread and by all) back to the system.
+  static void release() noexcept {
+    thread().flush();
+    Shared& shared = global();
+    std::lock_guard<std::mutex> lock(shared.mutex);
+    for (int c = 0; c < classes; ++c)
+      while (Block* b = shared.head[c]) {
+        shared.head[c] = b->next;
+        system_free(b, class_bytes(c));
+      }
+  }
+
+  static MemoryStats stats() {
+    Shared& s = global();
+    return {s.allocated.load(), s.reserved.load(), s.peak.load(), s.system_allocations.load()};
+  }
+
+ private:
+  struct Block {
+    Block* next;
+  };
+  struct Shared {
+    std::mutex mutex;
+    Block* head[classes] = {};
+    std::atomic<std::int64_t> allocated{0}, reserved{0}, peak{0}, system_allocations{0};
+  };
+  struct Local {
+    Block* head[classes] = {};
+    int count[classes] = {};
+    bool alive = true;
+    void flush() noexcept {
+      Shared& shared = global();
+      std::lock_guard<std::mutex> lock(shared.mutex);
+      for (int c = 0; c < classes; ++c) {
+        while (Block* b = head[c]) {
+          head[c] = b->next;
+          b->next = shared.head[c];
+          shared.head[c] = b;
+        }
+        count[c] = 0;
+      }
+    }
+    ~Local() {
+      alive = false;
+      flush();
+    }
+  };
+
+  // Never destroyed: tensors with static storage may outlive every other static.
+  static Shared& global() {
+    static Shared* shared = new Shared;
+    return *shared;
+  }
+  static Local& thread() {
+    thread_local Local local;
+    return local;
+  }
+
+  // Classes: multiples of 64 up to 1 KiB, then four steps for each doubling.
+  static int size_class(std::size_t bytes) {
+    if (bytes <= 1024) return bytes == 0 ? 0 : int((bytes - 1) / 64);
+    const int log = 63 - __builtin_clzll(static_cast<unsigned long long>(bytes - 1));
+    const int c = 16 + (log - 10) * 4 + int(((bytes - 1) >> (log - 2)) & 3);
+    if (c >= classes) throw std::bad_alloc();
+    return c;
+  }
+  static std::size_t class_bytes(int c) {
+    if (c < 16) return std::size_t(c + 1) * 64;
+    const int log = 10 + (c - 16) / 4, step = (c - 16) % 4;
+    return (std::size_t(1) << log) + (std::size_t(step + 1) << (log - 2));
+  }
+
+  static void* system_allocate(std::size_t bytes) {
+    constexpr std::size_t huge_page = 2 << 20;
+    const bool huge = bytes >= 2 * huge_page;
+    const std::size_t align = huge ? huge_page : 64;
+    const std::size_t rounded = (bytes + align - 1) / align * align;
+    void* p = std::aligned_alloc(align, rounded);
+    if (!p) {
+      release();
+      p = std::aligned_alloc(align, rounded);
+    }
+    if (!p) throw std::bad_alloc();
+#if defined(__linux__)
+    if (huge) madvise(p, rounded, MADV_HUGEPAGE);
+#endif
+    Shared& s = global();
+    s.system_allocations.fetch_add(1, std::memory_order_relaxed);
+    const std::int64_t now = s.reserved.fetch_add(std::int64_t(bytes)) + std::int64_t(bytes);
+    std::int64_t peak = s.peak.load();
+    while (now > peak && !s.peak.compare_exchange_weak(peak, now)) {
+    }
+    return p;
+  }
+  static void system_free(void* p, std::size_t bytes) noexcept {
+    global().reserved.fetch_sub(std::int64_t(bytes));
+    std::free(p);
+  }
+};
+
+// Bytes in use and held by the allocator.
+inline MemoryStats memory_stats() { return Cache::stats(); }
+// Returns cached blocks to the system.
+inline void empty_cache() { Cache::release(); }
+
+}  // namespace sinter

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// What must be known before the first declaration: host/device marking, the ABI tag, the width of a SIMD register.
+#pragma once
+
+#define SINTER_VERSION "0.1.0"
+
+#if defined(__CUDACC__)
+#define SINTER_HD __host__ __device__ __forceinline__
+#else
+#define SINTER_HD inline __attribute__((always_inline))
+#endif
+
+// Code whose body depends on compiler flags lives in `inline namespace SINTER_ABI`, so that objects built by different
+// compilers or for different instruction sets never share a body at link time. Tensor, storage and graph node do not
+// depend on the flags and stay outside of it: those cross translation units.
+#if defined(__CUDACC__)
+#define SINTER_ABI_COMPILER cu
+#else
+#define SINTER_ABI_COMPILER hx
+#endif
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define SINTER_ABI_ISA avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define SINTER_ABI_ISA avx2
+#elif defined(__AVX__)
+#define SINTER_ABI_ISA avx
+#elif defined(__ARM_NEON)
+#define SINTER_ABI_ISA neon
+#else
+#define SINTER_ABI_ISA sse2
+#endif
+#define SINTER_ABI_JOIN_(compiler, isa) v1_##compiler##_##isa
+#define SINTER_ABI_JOIN(compiler, isa) SINTER_ABI_JOIN_(compiler, isa)
+#define SINTER_ABI SINTER_ABI_JOIN(SINTER_ABI_COMPILER, SINTER_ABI_ISA)
+
+namespace sinter {
+
+// The highest rank of a tensor, an expression or a broadcast.
+inline constexpr int max_rank = 8;
+
+inline namespace SINTER_ABI {
+
+// Bytes of one SIMD register; a lane block is a few of these.
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+inline constexpr int simd_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr int simd_bytes = 32;
+#else
+inline constexpr int simd_bytes = 16;
+#endif
+
+}  // namespace SINTER_ABI
+}  // namespace sinter
