@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The iteration space of a fused loop: its extents and, for every operand, the strides with which it is walked.
+// Dimensions are dropped and merged until no two can be one; what remains has its innermost loop last.
+#pragma once
+
+#include <cstdint>
+
+#include "sinter/core/config.hpp"
+#include "sinter/core/shape.hpp"
+
+namespace sinter {
+
+inline constexpr int max_leaves = 16;               // tensors that one kernel reads
+inline constexpr int max_sources = max_leaves + 2;  // and what flows in from above
+
+// A tensor that is read.
+struct Source {
+  const char* data;
+  int bytes;                      // of an element
+  bool counts = false;            // no memory: its elements are their own offsets, as int64
+  std::int64_t stride[max_rank];  // in elements; 0 where it is broadcast
+};
+
+// A tensor that is written. One that is broadcast against the space folds all values that fall on an element.
+struct Target {
+  char* data;
+  int bytes;
+  bool wanted = true;
+  bool folds = false;
+  bool adds = false;  // folds into what is there, though not broadcast
+  std::int64_t stride[max_rank];
+  void (*fold)(char* to, const char* from, std::int64_t to_stride, std::int64_t n) = nullptr;  // to = to (+) from
+  void (*fill)(char* to, std::int64_t n) = nullptr;                                          // to = the neutral element
+  std::int64_t numel = 0;
+};
+
+struct Space {
+  int rank = 0;
+  int sources = 0, targets = 0;
+  std::int64_t size[max_rank];
+  Source source[max_sources];
+  Target target[max_leaves];
+
+  std::int64_t numel() const {
+    std::int64_t n = 1;
+    for (int i = 0; i < rank; ++i) n *= size[i];
+    return n;
+  }
+
+  // Drops extents of one and merges neighbours that every operand walks as one.
+  void collapse() {
+    int out = 0;
+    for (int i = 0; i < rank; ++i) {
+      if (size[i] == 1) continue;
+      if (out > 0 && merges(out - 1, i)) {
+        size[out - 1] *= size[i];
+        move(out - 1, i);
+      } else {
+        size[out] = size[i];
+        move(out, i);
+        ++out;
+      }
+    }
+    if (out == 0) {  // a single element
+      size[0] = 1;
+      for (int k = 0; k < sources; ++k) source[k].stride[0] = 1;
+      for (int k = 0; k < targets; ++k) target[k].stride[0] = 1;
+      out = 1;
+    }
+    rank = out;
+  }
+
+ private:
+  bool merges(int outer, int inner) const {
+    for (int k = 0; k < sources; ++k)
+      if (source[k].stride[outer] != source[k].stride[inner] * size[inner]) return false;
+    for (int k = 0; k < targets; ++k)
+      if (target[k].stride[outer] != target[k].stride[inner] * size[inner]) return false;
+    return true;
+  }
+  void move(int to, int from) {
+    for (int k = 0; k < sources; ++k) source[k].stride[to] = source[k].stride[from];
+    for (int k = 0; k < targets; ++k) target[k].stride[to] = target[k].stride[from];
+  }
+};
+
+// The strides of a tensor of rank A walked along a space of rank R: aligned at the last axis, 0 where it stretches.
+template <int R, int A>
+void broadcast_strides(std::int64_t* out, const Shape<A>& sizes, const Shape<A>& strides) {
+  for (int i = 0; i < R; ++i) {
+    const int j = i - (R - A);
+    out[i] = j < 0 || sizes[j] == 1 ? 0 : strides[j];
+  }
+}
+
+}  // namespace sinter

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// map(op, args...): an op over expressions and numbers, with PyTorch's type promotion. The way in for users' own ops.
+#pragma once
+
+#include <algorithm>
+
+#include "sinter/expr/expr.hpp"
+#include "sinter/op/ternary.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+
+// A constant weighs less than any tensor: it only lifts the category (bool < integer < floating).
+template <class P, class E>
+constexpr auto promote_with() {
+  using T = typename E::value_type;
+  if constexpr (std::is_void_v<P>) return T{};
+  else if constexpr (!is_constant<E>) return promote_t<P, T>{};
+  else if constexpr (std::is_floating_point_v<T> && !is_floating<P>) return float{};
+  else if constexpr (std::is_same_v<P, bool> && !std::is_same_v<T, bool>) return std::int64_t{};
+  else return P{};
+}
+template <class... E>
+struct Promoted;
+template <class P>
+struct Promoted<P> {
+  using type = P;
+};
+template <class P, class E, class... Rest>
+struct Promoted<P, E, Rest...> : Promoted<decltype(promote_with<P, E>()), Rest...> {};
+
+// The dtype in which an op over tensors first, then constants, works.
+template <class E, class... Rest>
+constexpr auto common_type() {
+  if constexpr (!is_constant<E>) return typename Promoted<typename E::value_type, Rest...>::type{};
+  else return common_type<Rest..., E>();
+}
+
+// e with dtype P: a constant is converted now, an expression by one more op in the same pass.
+template <class P, class E>
+auto cast(const E& e) {
+  using T = typename E::value_type;
+  if constexpr (is_constant<E>) return Constant<compute_t<P>>(compute_t<P>(e.value));
+  else if constexpr (std::is_same_v<T, P> || std::is_same_v<compute_t<T>, compute_t<P>>) return e;
+  else return Map<op::Cast<compute_t<P>>, P, E>({}, e, {}, {});
+}
+
+template <class Op, class P>
+struct Domain {
+  static constexpr auto type() {
+    if constexpr (Op::domain == op::Domain::boolean) return bool{};
+    else if constexpr (Op::domain == op::Domain::floating && !is_floating<P>) return float{};
+    else return P{};
+  }
+};
+
+// The dtype of an op's result: the one it works in, unless its mathematics says otherwise (comparisons give bool).
+template <class R, class P>
+using result_t = std::conditional_t<std::is_same_v<R, compute_t<P>>, P, R>;
+
+template <class Op, class A>
+auto map(Op op, const A& a) {
+  using P = decltype(Domain<Op, typename expr_t<A>::value_type>::type());
+  using R = decltype(op.f(compute_t<P>{}));
+  auto x = cast<P>(as_expr(a));
+  return Map<Op, result_t<R, P>, decltype(x)>(op, std::move(x), {}, {});
+}
+template <class Op, class A, class B>
+auto map(Op op, const A& a, const B& b) {
+  using P = decltype(Domain<Op, decltype(common_type<expr_t<A>, expr_t<B>>())>::type());
+  using R = decltype(op.f(compute_t<P>{}, compute_t<P>{}));
+  auto x = cast<P>(as_expr(a));
+  auto y = cast<P>(as_expr(b));
+  return Map<Op, result_t<R, P>, decltype(x), decltype(y)>(op, std::move(x), std::move(y), {});
+}
+template <class Op, class A, class B, class C>
+auto map(Op op, const A& a, const B& b, const C& c) {
+  using P = decltype(Domain<Op, decltype(common_type<expr_t<A>, expr_t<B>, expr_t<C>>())>::type());
+  auto x = cast<P>(as_expr(a));
+  auto y = cast<P>(as_expr(b));
+  auto z = cast<P>(as_expr(c));
+  return Map<Op, P, decltype(x), decltype(y), decltype(z)>(op, std::move(x), std::move(y), std::move(z));
+}
+
+// where(condition, x, y): elements of x where the condition holds, else of y. The condition has dtype bool.
+template <class C, class A, class B, if_expr<C, A, B> = 0>
+auto where(const C& condition, const A& a, const B& b) {
+  static_assert(std::is_same_v<typename expr_t<C>::value_type, bool>, "sinter: where() takes a condition of dtype bool");
+  constexpr bool numbers = is_constant<expr_t<A>> && is_constant<expr_t<B>>;
+  using N = std::conditional_t<std::is_floating_point_v<typename expr_t<A>::value_type> ||
+                                   std::is_floating_point_v<typename expr_t<B>::value_type>,
+                               float, std::int64_t>;
+  using P = typename std::conditional_t<numbers, Promoted<N>, Promoted<void, expr_t<A>, expr_t<B>>>::type;
+  using Q = typename std::conditional_t<!numbers && is_constant<expr_t<A>>, Promoted<void, expr_t<B>, expr_t<A>>, Promoted<P>>::type;
+  auto x = cast<Q>(as_expr(a));
+  auto y = cast<Q>(as_expr(b));
+  return Map<op::Where, Q, expr_t<C>, decltype(x), decltype(y)>({}, as_expr(condition), std::move(x), std::move(y));
+}
+
+}  // namespace SINTER_ABI
+}  // namespace sinter

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// The walk back: nodes in falling order of their numbers, gradients summed where paths meet.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "sinter/eval/cpu.hpp"
+#include "sinter/graph/node.hpp"
+
+namespace sinter {
+
+// A backward pass under way on this thread.
+struct BackwardPass {
+  std::uint64_t id = 0;
+  bool retain_graph = false;
+  std::vector<Ref<Node>> queue;         // a heap, the latest node on top
+  std::vector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
+};
+inline BackwardPass*& current_pass() {
+  thread_local BackwardPass* pass = nullptr;
+  return pass;
+}
+
+inline bool is_dense(const TensorImpl& t) {
+  std::int64_t step = 1;
+  for (int i = t.rank - 1; i >= 0; --i) {
+    if (t.sizes[i] != 1 && t.strides[i] != step) return t.numel() == 0;
+    step *= t.sizes[i];
+  }
+  return true;
+}
+
+inline namespace SINTER_ABI {
+
+template <class T>
+void add_elements(void* to, const void* a, const void* b, std::int64_t n) {
+  constexpr std::int64_t grain = 16384;
+  parallel_for((n + grain - 1) / grain, n >= parallel_threshold, [&](std::int64_t c) {
+    const std::int64_t end = std::min(n, (c + 1) * grain);
+    std::int64_t i = c * grain;
+    const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
+    T* z = static_cast<T*>(to);
+    for (; i + cpu::block <= end; i += cpu::block)
+      op::store_lanes(z + i, op::load_lanes<cpu::block>(x + i) + op::load_lanes<cpu::block>(y + i));
+    for (; i < end; ++i) z[i] = T(compute_t<T>(x[i]) + compute_t<T>(y[i]));
+  });
+}
+
+// to = a + b for dense gradients of one shape.
+inline void add_dense(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) {
+  const std::int64_t n = to.numel();
+  switch (to.dtype) {
+    case DType::float32: return add_elements<float>(to.data, a.data, b.data, n);
+    case DType::float64: return add_elements<double>(to.data, a.data, b.data, n);
+    case DType::float16: return add_elements<half>(to.data, a.data, b.data, n);
+    case DType::bfloat16: return add_elements<bfloat16>(to.data, a.data, b.data, n);
+    default: fail<GradError>("backward: gradients of dtype ", to.dtype, " cannot be summed");
+  }
+}
+
+inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape) {
+  Ref<TensorImpl> t = Ref<TensorImpl>::adopt(new TensorImpl);
+  t->dtype = dtype;
+  t->rank = shape.rank;
+  std::int64_t step = 1;
+  for (int i = shape.rank - 1; i >= 0; --i) {
+    t->sizes[i] = shape.d[i];
+    t->strides[i] = step;
+    step *= shape.d[i];
+  }
+  t->storage = Storage::allocate(std::size_t(step) * std::size_t(size_of(dtype)));
+  t->data = t->storage->data;
+  return t;
+}
+
+// sum += g; g is dense and may be taken over. A sum that somebody else also holds is replaced, never changed.
+inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
+  if (!sum) {
+    sum = std::move(g);
+  } else if (sum.unique() && sum->storage.unique() && is_dense(*sum)) {
+    add_dense(*sum, *sum, *g);
+  } else {
+    Ref<TensorImpl> fresh = empty_dense(sum->dtype, sum->shape());
+    add_dense(*fresh, *sum, *g);
+    sum = std::move(fresh);
+  }
+}
+
+// Where the gradient of an edge is collected in this pass; queues the node or notes the leaf.
+inline Ref<TensorImpl>& arriving(const Edge& e) {
+  BackwardPass& pass = *current_pass();
+  if (e.leaf) {
+    if (!e.leaf->arriving) pass.leaves.push_back(e.leaf);
+    return e.leaf->arriving;
+  }
+  Node& n = *e.node;
+  if (n.visit != pass.id) {
+    n.visit = pass.id;
+    pass.queue.push_back(e.node);
+    std::push_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
+  }
+  return n.outputs[e.output].grad;
+}
+// Sends a dense gradient along an edge.
+inline void give(const Edge& e, Ref<TensorImpl> g) {
+  if (e) accumulate(arriving(e), std::move(g));
+}
+
+inline void run_hooks(HookList& hooks, Ref<TensorImpl>& grad) {
+  for (Hook* h = hooks.first; h;) {
+    Hook* next = h->next;
+    if (Ref<TensorImpl> replaced = h->call(h->state, grad)) grad = std::move(replaced);
+    h = next;
+  }
+}
+
+// What grad(outputs, inputs) asks for instead of accumulation into .grad().
+struct Wanted {
+  Edge edge;
+  Ref<TensorImpl> grad;
+};
+
+// Walks back from `roots`, whose gradients are `grads`. With `wanted`, leaves keep their .grad() as it is.
+inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorImpl>> grads, bool retain_graph,
+                         std::vector<Wanted>* wanted) {
+  static std::atomic<std::uint64_t> next_id{1};
+  BackwardPass pass;
+  pass.id = next_id.fetch_add(1, std::memory_order_relaxed);
+  pass.retain_graph = retain_graph;
+  struct Restore {
+    BackwardPass* before;
+    BackwardPass& pass;
+    ~Restore() {
+      for (auto& n : pass.queue)
+        for (int i = 0; i < n->outputs_count; ++i) n->outputs[i].grad.reset();
+      for (auto& leaf : pass.leaves) leaf->arriving.reset();
+      current_pass() = before;
+    }
+  } restore{std::exchange(current_pass(), &pass), pass};
+  NoGradGuard no_grad;
+
+  for (std::size_t i = 0; i < roots.size(); ++i) give(roots[i], std::move(grads[i]));
+  while (!pass.queue.empty()) {
+    std::pop_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
+    Ref<Node> node = std::move(pass.queue.back());
+    pass.queue.pop_back();
+    struct Clear {
+      Node& n;
+      ~Clear() {
+        for (int i = 0; i < n.outputs_count; ++i) n.outputs[i].grad.reset();
+      }
+    } clear{*node};
+    if (node->released)
+      fail<GradError>(node->name, ": backward through the graph a second time, after what it kept was freed; pass "
+                                  "retain_graph = true the first time");
+    for (int i = 0; i < node->outputs_count; ++i) {
+      Node::Output& out = node->outputs[i];
+      if (!out.grad) continue;
+      run_hooks(out.hooks, out.grad);
+      if (out.retain && out.tensor && !wanted) accumulate(out.tensor->grad, out.grad);
+      if (wanted)
+        for (Wanted& w : *wanted)
+          if (w.edge.node == node && w.edge.output == i) w.grad = out.grad;
+    }
+    node->run(*node);
+    if (!retain_graph) {
+      node->release(*node);
+      node->released = true;
+    }
+  }
+  for (Ref<TensorImpl>& leaf : pass.leaves) {
+    run_hooks(leaf->hooks, leaf->arriving);
+    if (!wanted) {
+      accumulate(leaf->grad, std::move(leaf->arriving));
+    } else {
+      for (Wanted& w : *wanted)
+        if (w.edge.leaf == leaf) w.grad = leaf->arriving;
+    }
+    leaf->arriving.reset();
+  }
+}
+
+}  // namespace SINTER_ABI
+}  // namespace sinter

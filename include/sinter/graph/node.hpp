@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Recording: where a gradient goes to, what a node keeps, and how a result is tied to the node that made it.
+#pragma once
+
+#include "sinter/core/tensor_impl.hpp"
+#include "sinter/graph/grad_mode.hpp"
+
+namespace sinter {
+
+// The receiver of a gradient: an output of an earlier node, or a leaf of the graph, or nobody.
+struct Edge {
+  Ref<Node> node;
+  int output = 0;
+  Ref<TensorImpl> leaf;
+
+  Edge() = default;
+  explicit Edge(const Ref<TensorImpl>& t) {
+    if (!t) return;
+    if (t->node) {
+      node = t->node;
+      output = t->output;
+    } else if (t->requires_grad) {
+      leaf = t;
+    }
+  }
+  explicit operator bool() const { return node || leaf; }
+  ShapeView shape() const {
+    return leaf ? ShapeView{leaf->sizes, leaf->rank} : ShapeView{node->outputs[output].sizes, node->outputs[output].rank};
+  }
+  DType dtype() const { return leaf ? leaf->dtype : node->outputs[output].dtype; }
+  friend bool operator==(const Edge& a, const Edge& b) {
+    return a.node == b.node && a.leaf == b.leaf && a.output == b.output;
+  }
+};
+
+inline bool requires_grad(const Ref<TensorImpl>& t) { return t && (t->requires_grad || t->node); }
+
+// A tensor kept for backward, with the version it had. Throws GradError when it has been changed in place since.
+struct SavedVersion {
+  std::uint32_t version = 0;
+  void keep(const Ref<TensorImpl>& t) { version = t->storage->version.load(std::memory_order_relaxed); }
+  void check(const char* op, const Ref<TensorImpl>& t) const {
+    const std::uint32_t now = t->storage->version.load(std::memory_order_relaxed);
+    if (now != version)
+      fail<GradError>(op, ": a tensor of shape ", t->shape(), " that backward needs was changed in place (version ", now,
+                      ", saved at version ", version, ")");
+  }
+};
+
+inline std::uint64_t next_sequence() {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Ties `t`, fresh from a computation, to output `index` of a node.
+inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int index) {
+  Node::Output& out = node->outputs[index];
+  out.tensor = t.get();
+  out.dtype = t->dtype;
+  out.rank = t->rank;
+  for (int i = 0; i < t->rank; ++i) out.sizes[i] = t->sizes[i];
+  t->node = node;
+  t->output = index;
+  t->requires_grad = true;
+}
+
+// A node with its state in one cached block. State has `void run(Node&)`, and `void release()` for what it saved.
+template <class State, int Outputs = 1>
+struct StatefulNode : Node, Pooled {
+  State state;
+  Output out[Outputs];
+
+  explicit StatefulNode(const char* op, State s) : state(std::move(s)) {
+    name = op;
+    sequence = next_sequence();
+    outputs = out;
+    outputs_count = Outputs;
+    run = [](Node& n) { static_cast<StatefulNode&>(n).state.run(n); };
+    release = [](Node& n) { static_cast<StatefulNode&>(n).state.release(); };
+    dispose = [](Node* n) { delete static_cast<StatefulNode*>(n); };
+  }
+};
+template <int Outputs = 1, class State>
+Ref<Node> make_node(const char* op, State state) {
+  return Ref<Node>::adopt(new StatefulNode<State, Outputs>(op, std::move(state)));
+}
+
+}  // namespace sinter
