@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "sinter/core/config.hpp"
@@ -168,8 +169,6 @@ template <class T>
 SINTER_HD auto isnan(T x) { return x != x; }
 template <class T>
 SINTER_HD auto isfinite(T x) { return (x - x) == T(0); }
-template <class T>
-SINTER_HD auto isinf(T x) { return (x == x) & !isfinite(x); }
 
 // The same bits read as another type of the same size.
 template <class To, class From>
@@ -207,6 +206,8 @@ SINTER_HD T abs(T x) {
     return std::fabs(x);
   }
 }
+template <class T>
+SINTER_HD auto isinf(T x) { return abs(x) > T(std::numeric_limits<element_t<T>>::max()); }
 // The magnitude of x with the sign of y.
 template <class T>
 SINTER_HD T copysign(T x, T y) {
