@@ -10,10 +10,17 @@ inline namespace SINTER_ABI {
 
 // What flows into the root of an expression, source `From` on being the upstream tensors.
 template <class T, int From>
-struct Direct {  // the gradient of the result itself: elementwise statements, sums
+struct Direct {  // the gradient of the result itself
   static constexpr bool needs_value = false;
   template <class Context, class Value>
   SINTER_HD auto gradient(const Context& c, const Value&) const { return c.template load<T, From>(); }
+};
+template <class T, int From>
+struct Scaled {  // the same, times a number: sums and means
+  static constexpr bool needs_value = false;
+  compute_t<T> scale;
+  template <class Context, class Value>
+  SINTER_HD auto gradient(const Context& c, const Value&) const { return c.template load<T, From>() * c.constant(scale); }
 };
 template <class T, int From>
 struct Tied {  // to the elements that equal the greatest (or least); upstream: gradient / number of ties, the extremum
@@ -39,13 +46,14 @@ struct GradientTarget {
   bool adds = false;
 };
 
-// Writes the gradients of all wanted leaves of e. Leaves whose value no slope needs may be empty handles.
+// Writes the gradients of all wanted leaves of e, whose shape is `shape`. Leaves whose value no slope needs may be empty
+// handles.
 template <class E, class Up, int N>
-void adjoint(const E& e, Up up, const Source (&upstream)[N], const GradientTarget* targets) {
+void adjoint(const E& e, const Shape<E::rank>& shape, Up up, const Source (&upstream)[N], const GradientTarget* targets) {
   constexpr int R = E::rank;
   static const double zero = 0;
   Space space;
-  set_sizes(space, e.shape());
+  set_sizes(space, shape);
   unsigned wanted = 0;
   for_each_leaf(e, [&](const auto& leaf) {
     using L = std::decay_t<decltype(leaf)>;
@@ -86,7 +94,31 @@ void adjoint(const E& e, Up up, const Source (&upstream)[N], const GradientTarge
   auto p = plan::lower<0>(e);
   using P = decltype(p);
   const cpu::Adjoint<P, Up> a{p, up, wanted};
-  Driver(space, cpu::adjoint_kernel<P, Up>, &a, cpu::block).run();
+  Driver(space, cpu::adjoint_kernel<P, Up>, &a, cpu::block_of<P>).run();
+}
+
+// Adds x to the elements of a dense tensor (`numel` from `base` on) that `view` shows, once for each time it shows them.
+template <class T, int R>
+void fold_into(void* base, std::int64_t numel, const Layout<R>& view, const Leaf<T, R>& x) {
+  static_assert(std::is_same_v<T, compute_t<T>>, "sinter: gradients are folded in the type that computes");
+  Space space;
+  set_sizes(space, view.sizes);
+  set_sources<R>(space, x);
+  Target& t = space.target[space.targets++];
+  t.data = static_cast<char*>(base) + view.offset * std::int64_t(sizeof(T));
+  t.bytes = int(sizeof(T));
+  t.numel = numel - view.offset;
+  t.adds = true;
+  t.fold = cpu::fold<op::Sum, T>;
+  t.fill = cpu::fill<op::Sum, T>;
+  for (int i = 0; i < R; ++i) {
+    t.stride[i] = view.sizes[i] == 1 ? 0 : view.strides[i];
+    t.folds = t.folds || (t.stride[i] == 0 && view.sizes[i] != 1);
+  }
+  space.collapse();
+  using P = plan::Leaf<T, 0>;
+  const P p{};
+  Driver(space, cpu::reduce_kernel<op::Sum, P>, &p, cpu::block_of<P>).run();
 }
 
 }  // namespace SINTER_ABI

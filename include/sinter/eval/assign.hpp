@@ -13,7 +13,6 @@ void set_source(Space& space, int k, const Leaf<T, A>& leaf) {
   Source& s = space.source[k];
   s.data = reinterpret_cast<const char*>(leaf.data());
   s.bytes = int(sizeof(T));
-  s.counts = false;
   broadcast_strides<R>(s.stride, leaf.shape(), leaf.strides());
 }
 
@@ -58,8 +57,9 @@ void assign(const Leaf<T, R>& out, const E& e) {
   t.bytes = int(sizeof(T));
   broadcast_strides<R>(t.stride, out.shape(), out.strides());
   space.collapse();
-  const auto p = plan::lower<0>(e);
-  Driver(space, cpu::map_kernel<std::decay_t<decltype(p)>, T>, &p, cpu::block).run();
+  auto p = plan::lower<0>(e);
+  using P = decltype(p);
+  Driver(space, cpu::map_kernel<P, T>, &p, cpu::block_of<P>).run();
 }
 
 template <class E>
@@ -109,8 +109,9 @@ auto compute(const Reduce<Reducer, E, K, Keep>& r) {
   reduced_strides<R, Keep>(t.stride, r.sizes, r.mask);
   t.fill(t.data, t.numel);
   space.collapse();
-  const auto p = plan::lower<0>(r.e);
-  Driver(space, cpu::reduce_kernel<Reducer, std::decay_t<decltype(p)>>, &p, cpu::block).run();
+  auto p = plan::lower<0>(r.e);
+  using P = decltype(p);
+  Driver(space, cpu::reduce_kernel<Reducer, P>, &p, cpu::block_of<P>).run();
   if (r.scale != 1)
     for (std::int64_t i = 0; i < t.numel; ++i) out.data()[i] = C(double(out.data()[i]) * r.scale);
   if constexpr (std::is_same_v<C, T>) {

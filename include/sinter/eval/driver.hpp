@@ -20,6 +20,8 @@ enum Mode : int { skip, store, fold_each, fold_all };
 using Kernel = void (*)(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
                         const int* mode, std::int64_t n);
 
+inline namespace SINTER_ABI {  // compiled for the instruction set of the file that includes it
+
 class Driver {
  public:
   Driver(Space& space, Kernel kernel, const void* plan, int block)
@@ -133,7 +135,7 @@ class Driver {
       for (int d = 0; d < last; ++d) at += index[d] * o.stride[d];
       src[k] = o.data + at * o.bytes;
       step[k] = o.stride[last];
-      if (o.counts || (step[k] != 0 && step[k] != 1)) direct = false;
+      if (step[k] != 0 && step[k] != 1) direct = false;
     }
     for (int t = 0; t < s_.targets; ++t) {
       const Target& o = s_.target[t];
@@ -204,14 +206,7 @@ class Driver {
         const std::int64_t count = std::min<std::int64_t>(end - begin, stage - fill);
         for (int k = 0; k < d.s_.sources; ++k) {
           const Source& o = d.s_.source[k];
-          if (o.counts) {
-            for (std::int64_t i = 0; i < count; ++i) {
-              const std::int64_t value = (src[k] - o.data) / o.bytes + (begin + i) * o.stride[last];
-              std::memcpy(in[k] + (fill + i) * 8, &value, 8);
-            }
-          } else {
-            gather(in[k] + fill * o.bytes, src[k] + begin * o.stride[last] * o.bytes, o.stride[last], o.bytes, count);
-          }
+          gather(in[k] + fill * o.bytes, src[k] + begin * o.stride[last] * o.bytes, o.stride[last], o.bytes, count);
         }
         Segment& s = segment[segments++];
         s.count = count;
@@ -231,7 +226,7 @@ class Driver {
       char* q[max_leaves];
       int plain[max_leaves];
       for (int k = 0; k < d.s_.sources; ++k) {
-        const int bytes = d.s_.source[k].counts ? 8 : d.s_.source[k].bytes;
+        const int bytes = d.s_.source[k].bytes;
         for (std::int64_t i = fill; i < padded; ++i) std::memcpy(in[k] + i * bytes, in[k] + (fill - 1) * bytes, std::size_t(bytes));
         p[k] = in[k];
         step[k] = 1;
@@ -279,4 +274,5 @@ class Driver {
   std::int64_t inner_ = 1, rows_ = 1;
 };
 
+}  // namespace SINTER_ABI
 }  // namespace sinter

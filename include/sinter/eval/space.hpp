@@ -17,7 +17,6 @@ inline constexpr int max_sources = max_leaves + 2;  // and what flows in from ab
 struct Source {
   const char* data;
   int bytes;                      // of an element
-  bool counts = false;            // no memory: its elements are their own offsets, as int64
   std::int64_t stride[max_rank];  // in elements; 0 where it is broadcast
 };
 

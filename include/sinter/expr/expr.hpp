@@ -8,9 +8,13 @@
 #include <utility>
 
 #include "sinter/core/tensor_impl.hpp"
+#include "sinter/expr/slope.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
+
+// What a node of an expression is.
+enum class Kind { leaf, constant, nothing, map, reduction };
 
 // The base of everything that has a shape, a dtype and elements.
 template <class E>
@@ -30,8 +34,8 @@ struct Expr {
 template <class T, int R>
 struct Leaf : Expr<Leaf<T, R>> {
   using value_type = T;
-  static constexpr int rank = R;
-  static constexpr int leaves = 1, ops = 0;
+  static constexpr Kind kind = Kind::leaf;
+  static constexpr int rank = R, leaves = 1, ops = 0;
   static constexpr bool heavy = false;  // contains a reduction or a contraction
   Ref<TensorImpl> impl;
 
@@ -56,6 +60,7 @@ inline namespace SINTER_ABI {
 template <class T>
 struct Constant : Expr<Constant<T>> {
   using value_type = T;
+  static constexpr Kind kind = Kind::constant;
   static constexpr int rank = 0, leaves = 0, ops = 0;
   static constexpr bool heavy = false;
   T value;
@@ -66,6 +71,7 @@ struct Constant : Expr<Constant<T>> {
 // The absent second or third argument of an op.
 struct Nothing {
   using value_type = void;
+  static constexpr Kind kind = Kind::nothing;
   static constexpr int rank = 0, leaves = 0, ops = 0;
   static constexpr bool heavy = false;
   Shape<0> shape() const { return {}; }
@@ -80,6 +86,7 @@ constexpr int max_rank_of() {
 template <class Op, class T, class A, class B = Nothing, class C = Nothing>
 struct Map : Expr<Map<Op, T, A, B, C>> {
   using value_type = T;
+  static constexpr Kind kind = Kind::map;
   static constexpr int rank = A::rank > max_rank_of<B, C>() ? A::rank : max_rank_of<B, C>();
   static constexpr int leaves = A::leaves + B::leaves + C::leaves;
   static constexpr int ops = 1 + A::ops + B::ops + C::ops;
@@ -92,9 +99,9 @@ struct Map : Expr<Map<Op, T, A, B, C>> {
 
   Map(Op op_, A a_, B b_, C c_) : op(op_), a(std::move(a_)), b(std::move(b_)), c(std::move(c_)) {
     if constexpr (std::is_same_v<B, Nothing>) sizes = a.shape();
-    else if constexpr (std::is_same_v<C, Nothing>) sizes = broadcast_shapes(Op::name, a.shape(), b.shape());
+    else if constexpr (std::is_same_v<C, Nothing>) sizes = broadcast_shapes(name_of<Op>(0), a.shape(), b.shape());
     else
-      sizes = broadcast_shapes(Op::name, broadcast_shapes(Op::name, a.shape(), b.shape()), c.shape());
+      sizes = broadcast_shapes(name_of<Op>(0), broadcast_shapes(name_of<Op>(0), a.shape(), b.shape()), c.shape());
   }
   const Shape<rank>& shape() const { return sizes; }
 };
@@ -117,10 +124,19 @@ std::false_type derives_from_expr(const volatile void*);
 // True for tensors and expressions, false for numbers and everything else.
 template <class X>
 inline constexpr bool is_expr = decltype(derives_from_expr(static_cast<std::decay_t<X>*>(nullptr)))::value;
-template <class X>
-inline constexpr bool is_constant = false;
-template <class T>
-inline constexpr bool is_constant<Constant<T>> = true;
+template <class E>
+inline constexpr bool is_constant = E::kind == Kind::constant;
+
+// Calls f(leaf) for every tensor of an expression, from left to right: the order of a plan's numbers.
+template <class E, class F>
+void for_each_leaf(E& e, F&& f) {
+  if constexpr (E::kind == Kind::leaf) f(e);
+  if constexpr (E::kind == Kind::map) {
+    for_each_leaf(e.a, f);
+    for_each_leaf(e.b, f);
+    for_each_leaf(e.c, f);
+  }
+}
 
 // For a template's parameter list: at least one argument is an expression, the others are expressions or numbers.
 template <bool>

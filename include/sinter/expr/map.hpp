@@ -48,8 +48,8 @@ auto cast(const E& e) {
 template <class Op, class P>
 struct Domain {
   static constexpr auto type() {
-    if constexpr (Op::domain == op::Domain::boolean) return bool{};
-    else if constexpr (Op::domain == op::Domain::floating && !is_floating<P>) return float{};
+    if constexpr (domain_of<Op>(0) == op::Domain::boolean) return bool{};
+    else if constexpr (domain_of<Op>(0) == op::Domain::floating && !is_floating<P>) return float{};
     else return P{};
   }
 };

@@ -25,11 +25,26 @@ SINTER_HD const X& result_of(const X& x) { return x; }
 template <class Y, class A, class B, class C>
 SINTER_HD const Y& result_of(const Tape<Y, A, B, C>& t) { return t.y; }
 
+// The bytes of the widest element that a plan computes with: they decide how many lanes one register holds.
+template <class T, class... Children>
+inline constexpr int widest_of = std::max({int(sizeof(T)), Children::widest...});
+
+// The types in which the leaves of a plan compute, in order.
+template <class... T>
+struct Types {};
+template <class... A>
+Types<A...> join(Types<A...>);
+template <class... A, class... B, class... Rest>
+auto join(Types<A...>, Types<B...>, Rest... rest) -> decltype(join(Types<A..., B...>(), rest...));
+template <class... P>
+using leaf_types_of = decltype(join(typename P::leaf_types()...));
+
 // Leaf number I; T is its dtype in memory.
 template <class T, int I>
 struct Leaf {
   using type = compute_t<T>;
-  static constexpr int first = I, leaves = 1;
+  using leaf_types = Types<type>;
+  static constexpr int first = I, leaves = 1, widest = int(sizeof(type));
   static constexpr bool differentiable = is_floating<T>;
   template <int J>
   static constexpr bool needed(bool by_parent) { return by_parent && I == J; }
@@ -52,7 +67,8 @@ struct Leaf {
 template <class T>
 struct Constant {
   using type = T;
-  static constexpr int first = 0, leaves = 0;
+  using leaf_types = Types<>;
+  static constexpr int first = 0, leaves = 0, widest = int(sizeof(T));
   static constexpr bool differentiable = false;
   T number;
   template <int J>
@@ -82,7 +98,8 @@ struct Map1 {
   using V = typename A::type;
   using type = T;
   static constexpr Slope slope = dx_of<Op, V>(0);
-  static constexpr int first = A::first, leaves = A::leaves;
+  static constexpr int first = A::first, leaves = A::leaves, widest = widest_of<type, A>;
+  using leaf_types = leaf_types_of<A>;
   static constexpr bool differentiable = A::differentiable && slope != Slope::none;
   Op op;
   A a;
@@ -122,7 +139,8 @@ struct Map2 {
   using V = typename A::type;
   using type = T;
   static constexpr Slope slope_a = da_of<Op, V, V, V>(0), slope_b = db_of<Op, V, V, V>(0);
-  static constexpr int first = A::leaves ? A::first : B::first, leaves = A::leaves + B::leaves;
+  static constexpr int first = A::leaves ? A::first : B::first, leaves = A::leaves + B::leaves, widest = widest_of<type, A, B>;
+  using leaf_types = leaf_types_of<A, B>;
   static constexpr bool to_a = A::differentiable && slope_a != Slope::none;
   static constexpr bool to_b = B::differentiable && slope_b != Slope::none;
   static constexpr bool differentiable = to_a || to_b;
@@ -177,7 +195,8 @@ struct Map3 {
   static constexpr Slope slope_a = da_of<Op, V, VA, V, V>(0), slope_b = db_of<Op, V, VA, V, V>(0),
                          slope_c = dc_of<Op, V, VA, V, V>(0);
   static constexpr int first = A::leaves ? A::first : B::leaves ? B::first : C::first;
-  static constexpr int leaves = A::leaves + B::leaves + C::leaves;
+  static constexpr int leaves = A::leaves + B::leaves + C::leaves, widest = widest_of<type, A, B, C>;
+  using leaf_types = leaf_types_of<A, B, C>;
   static constexpr bool to_a = A::differentiable && slope_a != Slope::none;
   static constexpr bool to_b = B::differentiable && slope_b != Slope::none;
   static constexpr bool to_c = C::differentiable && slope_c != Slope::none;
@@ -191,7 +210,7 @@ struct Map3 {
     return by_parent || (to_a && slope_a == Slope::input) || (to_b && slope_b == Slope::input) ||
            (to_c && slope_c == Slope::input);
   }
-  static constexpr bool need_bc(bool by_parent) { return by_parent || (need_a(false) && !Op::selects); }
+  static constexpr bool need_bc(bool by_parent) { return by_parent || (need_a(false) && !selects<Op>(0)); }
   template <int J>
   static constexpr bool needed(bool by_parent) {
     return A::template needed<J>(need_a(by_parent)) || B::template needed<J>(need_bc(by_parent)) ||
@@ -200,7 +219,7 @@ struct Map3 {
 
   template <class Context>
   SINTER_HD auto raw(const Context& k) const {
-    if constexpr (Op::selects) return op.f(a.raw(k), b.value(k), c.value(k));
+    if constexpr (selects<Op>(0)) return op.f(a.raw(k), b.value(k), c.value(k));
     else return op.f(a.value(k), b.value(k), c.value(k));
   }
   template <class Context>
@@ -219,7 +238,7 @@ struct Map3 {
   }
   template <class Kept, class G, class Sink>
   SINTER_HD void adjoint(const Kept& t, const G& g, Sink& sink) const {
-    if constexpr (Op::selects) {
+    if constexpr (selects<Op>(0)) {
       const G zero(0);
       if constexpr (to_b)
         if (sink.template wants<B>()) b.adjoint(t.b, op.f(result_of(t.a), g, zero), sink);
@@ -259,20 +278,6 @@ auto lower(const Map<Op, T, A, B, C>& e) {
 }
 
 }  // namespace plan
-
-// Calls f(leaf) for every tensor of an expression, in the order of the plan's numbers.
-template <class T, int R, class F>
-void for_each_leaf(const Leaf<T, R>& leaf, F&& f) { f(leaf); }
-template <class T, class F>
-void for_each_leaf(const Constant<T>&, F&&) {}
-template <class F>
-void for_each_leaf(const Nothing&, F&&) {}
-template <class Op, class T, class A, class B, class C, class F>
-void for_each_leaf(const Map<Op, T, A, B, C>& e, F&& f) {
-  for_each_leaf(e.a, f);
-  for_each_leaf(e.b, f);
-  for_each_leaf(e.c, f);
-}
 
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -26,6 +26,7 @@ inline namespace SINTER_ABI {
 template <class Reducer, class E, int K, bool Keep>
 struct Reduce : Expr<Reduce<Reducer, E, K, Keep>> {
   using value_type = typename E::value_type;
+  static constexpr Kind kind = Kind::reduction;
   static constexpr int rank = Keep ? E::rank : E::rank - K;
   static constexpr int leaves = 1, ops = 0;
   static constexpr bool heavy = true;
@@ -44,6 +45,10 @@ struct Reduce : Expr<Reduce<Reducer, E, K, Keep>> {
       if (!gone || Keep) sizes[o++] = gone ? 1 : from[i];
     }
   }
+  // The same reduction of the same operand in another form.
+  template <class From>
+  Reduce(const Reduce<Reducer, From, K, Keep>& r, E operand)
+      : e(std::move(operand)), mask(r.mask), scale(r.scale), id(r.id), sizes(r.sizes) {}
   const Shape<rank>& shape() const { return sizes; }
   // How many elements fall on one of the result.
   std::int64_t count() const {
@@ -72,21 +77,6 @@ auto reducible(const E& e) {
   if constexpr ((std::is_same_v<Reducer, op::Sum> || std::is_same_v<Reducer, op::Prod>) && std::is_integral_v<T>)
     return cast<std::int64_t>(e);
   else return e;
-}
-
-// All dimensions, one, or several; the last two with or without keepdim.
-template <class Reducer, class A>
-auto reduce(const char* name, const Expr<A>& x) {
-  auto e = reducible<Reducer>(x.self());
-  return Reduce<Reducer, decltype(e), A::rank, false>(name, e, (1u << A::rank) - 1u);
-}
-template <class Reducer, bool Keep, class A, class I, std::size_t K>
-auto reduce(const char* name, const Expr<A>& x, const I (&dims)[K]) {
-  static_assert(int(K) <= A::rank || A::rank == 0, "sinter: a reduction names more dimensions than the tensor has");
-  auto e = reducible<Reducer>(x.self());
-  constexpr int count = A::rank == 0 ? 0 : int(K);
-  const unsigned mask = dim_mask<A::rank>(name, dims);
-  return Reduce<Reducer, decltype(e), count, Keep>(name, e, A::rank == 0 ? 0u : mask);
 }
 
 }  // namespace SINTER_ABI

@@ -1,13 +1,30 @@
 // SPDX-License-Identifier: MIT
-// What an op's slopes are stated in: found from the members it has, so that an op says nothing twice.
+// What an op is, found from the members it has, so that an op says nothing twice: its name, the dtypes it works on, and
+// what its slopes are stated in.
 #pragma once
 
 #include <utility>
 
-#include "sinter/core/config.hpp"
+#include "sinter/op/lane.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
+
+// An op that does not say otherwise works on floating point (integers become float) and is called "op".
+template <class Op>
+constexpr auto domain_of(int) -> decltype(Op::domain) { return Op::domain; }
+template <class Op>
+constexpr op::Domain domain_of(...) { return op::Domain::floating; }
+template <class Op>
+constexpr auto name_of(int) -> decltype(Op::name) { return Op::name; }
+template <class Op>
+constexpr const char* name_of(...) { return "op"; }
+// Whether a ternary op takes its first argument as a condition.
+template <class Op>
+constexpr auto selects(int) -> decltype(Op::selects) { return Op::selects; }
+template <class Op>
+constexpr bool selects(...) { return false; }
+
 namespace plan {
 
 // none: not differentiable. constant: a nullary dx<T>(). input: dx(x). output: dy(y).

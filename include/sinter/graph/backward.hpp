@@ -36,13 +36,13 @@ inline namespace SINTER_ABI {
 template <class T>
 void add_elements(void* to, const void* a, const void* b, std::int64_t n) {
   constexpr std::int64_t grain = 16384;
+  constexpr int N = simd_bytes / int(sizeof(compute_t<T>));
   parallel_for((n + grain - 1) / grain, n >= parallel_threshold, [&](std::int64_t c) {
     const std::int64_t end = std::min(n, (c + 1) * grain);
     std::int64_t i = c * grain;
     const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
     T* z = static_cast<T*>(to);
-    for (; i + cpu::block <= end; i += cpu::block)
-      op::store_lanes(z + i, op::load_lanes<cpu::block>(x + i) + op::load_lanes<cpu::block>(y + i));
+    for (; i + N <= end; i += N) op::store_lanes<T>(z + i, op::load_lanes<N>(x + i) + op::load_lanes<N>(y + i));
     for (; i < end; ++i) z[i] = T(compute_t<T>(x[i]) + compute_t<T>(y[i]));
   });
 }
@@ -87,12 +87,16 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
   }
 }
 
-// Where the gradient of an edge is collected in this pass; queues the node or notes the leaf.
-inline Ref<TensorImpl>& arriving(const Edge& e) {
+// What has arrived at an edge in this pass.
+inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arriving : e.node->outputs[e.output].grad; }
+
+// Sends a dense gradient along an edge; queues the node or notes the leaf that gets its first.
+inline void give(const Edge& e, Ref<TensorImpl> g) {
+  if (!e) return;
   BackwardPass& pass = *current_pass();
   if (e.leaf) {
     if (!e.leaf->arriving) pass.leaves.push_back(e.leaf);
-    return e.leaf->arriving;
+    return accumulate(e.leaf->arriving, std::move(g));
   }
   Node& n = *e.node;
   if (n.visit != pass.id) {
@@ -100,11 +104,7 @@ inline Ref<TensorImpl>& arriving(const Edge& e) {
     pass.queue.push_back(e.node);
     std::push_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
   }
-  return n.outputs[e.output].grad;
-}
-// Sends a dense gradient along an edge.
-inline void give(const Edge& e, Ref<TensorImpl> g) {
-  if (e) accumulate(arriving(e), std::move(g));
+  accumulate(n.outputs[e.output].grad, std::move(g));
 }
 
 inline void run_hooks(HookList& hooks, Ref<TensorImpl>& grad) {

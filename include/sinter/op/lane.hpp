@@ -17,7 +17,14 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
+
+// The words live beside the ops, not among them: op structs are template arguments of expressions, and argument-dependent
+// lookup of sinter::exp(expression) must not see the exp() of blocks. `using namespace` is invisible to that lookup.
+namespace lane {}
 namespace op {
+using namespace lane;
+}
+namespace lane {
 
 // What an op works on: numbers of any dtype, floating point only (integers become float), or bool.
 enum class Domain { any, floating, boolean };
@@ -296,6 +303,6 @@ SINTER_HD void store_lanes(T* p, Lanes<compute_t<T>, N> x) {
     std::memcpy(static_cast<void*>(p), &raw, sizeof(raw));
   }
 }
-}  // namespace op
+}  // namespace lane
 }  // namespace SINTER_ABI
 }  // namespace sinter

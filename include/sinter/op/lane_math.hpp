@@ -6,7 +6,7 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace op {
+namespace lane {
 
 template <class T, int N, class F>
 SINTER_HD Lanes<T, N> each_lane(Lanes<T, N> x, F f) {
@@ -64,6 +64,6 @@ SINTER_TMP2(fmod, std::fmod(x, y))
 #undef SINTER_TMP1
 #undef SINTER_TMP2
 
-}  // namespace op
+}  // namespace lane
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -61,6 +61,16 @@ struct Amin {
   SINTER_HD static T horizontal(const Lanes<T, N>& v) { return min(v); }
 };
 
+// Of dtype bool; of nothing, true and false.
+struct All : Amin {
+  static constexpr const char* name = "all";
+  static constexpr bool needs_elements = false;
+};
+struct Any : Amax {
+  static constexpr const char* name = "any";
+  static constexpr bool needs_elements = false;
+};
+
 }  // namespace op
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// The evaluation of a statement: heavy nodes first, each once, then one fused loop; and, where an operand requires a
+// gradient, one node in the graph for each of these.
+#pragma once
+
+#include "sinter/eval/adjoint.hpp"
+#include "sinter/expr/reductions.hpp"
+#include "sinter/graph/backward.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+
+// Whether a statement over e is to be recorded.
+template <class E>
+bool records(const E& e) {
+  if (!is_grad_enabled()) return false;
+  bool wanted = false;
+  for_each_leaf(e, [&](const auto& leaf) {
+    if constexpr (is_floating<typename std::decay_t<decltype(leaf)>::value_type>) wanted = wanted || requires_grad(leaf.impl);
+  });
+  return wanted;
+}
+
+// What backward needs of an expression: its form, the leaves whose values the slopes read, and where gradients go.
+template <class E, bool NeedsValue>
+struct SavedExpr {
+  static constexpr int count = E::leaves;
+  using Plan = decltype(plan::lower<0>(std::declval<const E&>()));
+  E e;
+  Shape<E::rank> shape;
+  Edge edge[count];
+  SavedVersion version[count];
+
+  explicit SavedExpr(const E& from) : e(from), shape(from.shape()) { keep(std::make_integer_sequence<int, count>()); }
+
+  // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
+  template <class Up, int N>
+  void backward(const char* op, Up up, const Source (&upstream)[N]) {
+    int k = 0;
+    for_each_leaf(e, [&](const auto& leaf) {
+      if (leaf.impl) version[k].check(op, leaf.impl);
+      ++k;
+    });
+    GradientTarget target[count];
+    Ref<TensorImpl> fresh[count];
+    k = 0;
+    for_each_leaf(e, [&](const auto& leaf) {
+      using C = compute_t<typename std::decay_t<decltype(leaf)>::value_type>;
+      if (edge[k]) prepare(k, dtype_of<C>(), target, fresh);
+      ++k;
+    });
+    adjoint(e, shape, up, upstream, target);
+    k = 0;
+    for_each_leaf(e, [&](const auto& leaf) {
+      using T = typename std::decay_t<decltype(leaf)>::value_type;
+      if (fresh[k]) give(edge[k], narrowed<T, std::decay_t<decltype(leaf)>::rank>(std::move(fresh[k])));
+      ++k;
+    });
+  }
+  void release() {
+    for_each_leaf(e, [](auto& leaf) { leaf.impl.reset(); });
+  }
+
+ private:
+  template <int... J>
+  void keep(std::integer_sequence<int, J...>) {
+    const bool needed[] = {Plan::template needed<J>(NeedsValue)..., false};
+    int k = 0;
+    for_each_leaf(e, [&](auto& leaf) {
+      if constexpr (is_floating<typename std::decay_t<decltype(leaf)>::value_type>) edge[k] = Edge(leaf.impl);
+      if (needed[k]) {
+        version[k].keep(leaf.impl);
+        if (leaf.impl->node) leaf.impl = TensorImpl::alias(*leaf.impl);  // the edge keeps the node; this, the values only
+      } else {
+        leaf.impl.reset();
+      }
+      ++k;
+    });
+  }
+  // The memory that gradient k is written to: what arrived before in this pass, a fresh tensor, or that of an earlier leaf
+  // which is the same tensor.
+  void prepare(int k, DType computed, GradientTarget* target, Ref<TensorImpl>* fresh) {
+    for (int i = 0; i < k; ++i)
+      if (target[i].grad && edge[i] == edge[k]) {
+        target[k] = {target[i].grad, true};
+        return;
+      }
+    Ref<TensorImpl>& sum = arrived(edge[k]);
+    if (sum && computed == edge[k].dtype() && sum.unique() && sum->storage.unique() && is_dense(*sum)) {
+      target[k] = {sum.get(), true};
+    } else {
+      fresh[k] = empty_dense(computed, edge[k].shape());
+      target[k] = {fresh[k].get(), false};
+    }
+  }
+  template <class T, int R>
+  static Ref<TensorImpl> narrowed(Ref<TensorImpl> g) {
+    if constexpr (is_reduced_float<T>) return compute(to<T>(Leaf<float, R>(std::move(g)))).impl;
+    else return g;
+  }
+};
+
+// A gradient of the result's dtype, read along the space of the operand.
+inline Source upstream_source(const TensorImpl& grad) {
+  Source s;
+  s.data = static_cast<const char*>(grad.data);
+  s.bytes = size_of(grad.dtype);
+  return s;
+}
+
+template <class E>
+struct MapBackward {
+  SavedExpr<E, false> saved;
+  void run(Node& node) {
+    const TensorImpl& grad = *node.outputs[0].grad;
+    Source up[1] = {upstream_source(grad)};
+    broadcast_strides<E::rank>(up[0].stride, saved.shape, contiguous_strides(saved.shape));
+    saved.backward(node.name, Direct<typename E::value_type, E::leaves>{}, up);
+  }
+  void release() { saved.release(); }
+};
+
+// A reduction's gradient. Sums need the upstream gradient alone; extrema and products look at their elements again.
+template <class Reducer, class E, int K, bool Keep>
+struct ReduceBackward {
+  using T = typename E::value_type;
+  static constexpr int rank = Keep ? E::rank : E::rank - K;
+  static constexpr bool sums = std::is_same_v<Reducer, op::Sum>;
+  using Kept = SavedExpr<E, !sums>;
+  Kept saved;
+  Leaf<T, rank> result;  // of an extremum
+  unsigned mask;
+  double scale;
+
+  void run(Node& node) {
+    const Leaf<T, rank> g(node.outputs[0].grad);
+    if constexpr (sums) {
+      Source up[1] = {source(g)};
+      saved.backward(node.name, Scaled<T, E::leaves>{compute_t<T>(scale)}, up);
+    } else if constexpr (std::is_same_v<Reducer, op::Prod>) {
+      const auto zero = saved.e == 0;
+      const auto zeros = compute(same<op::Sum>(to<std::int64_t>(zero)));
+      const auto others = compute(same<op::Prod>(where(zero, T(1), saved.e)));
+      const auto every = compute(where(zeros == 0, g * others, 0)), single = compute(where(zeros == 1, g * others, 0));
+      Source up[2] = {source(every), source(single)};
+      saved.backward(node.name, Product<T, E::leaves>{}, up);
+    } else {
+      const auto wide = alias_keepdim();
+      const auto ties = compute(same<op::Sum>(to<std::int64_t>(saved.e == wide)));
+      const auto share = compute(g / to<T>(ties));
+      Source up[2] = {source(share), source(result)};
+      saved.backward(node.name, Tied<T, E::leaves>{}, up);
+    }
+  }
+  void release() {
+    saved.release();
+    result.impl.reset();
+  }
+
+ private:
+  // Another reduction over the same dimensions.
+  template <class Other, class F>
+  auto same(const F& e) const { return Reduce<Other, F, K, Keep>(Other::name, e, mask); }
+  Source source(const Leaf<T, rank>& dense) const {
+    Source s = upstream_source(*dense.impl);
+    reduced_strides<E::rank, Keep>(s.stride, dense.shape(), mask);
+    return s;
+  }
+  // The result with the reduced dimensions still there, to be compared with the operand.
+  Leaf<T, E::rank> alias_keepdim() const {
+    Ref<TensorImpl> t = TensorImpl::alias(*result.impl);
+    t->rank = E::rank;
+    for (int i = 0; i < E::rank; ++i) t->sizes[i] = (mask >> i) & 1u ? 1 : saved.shape[i];
+    reduced_strides<E::rank, Keep>(t->strides, result.shape(), mask);
+    return Leaf<T, E::rank>(std::move(t));
+  }
+};
+
+// Results of heavy nodes within one statement, by the node's id.
+struct Evaluated {
+  static constexpr int limit = 16;
+  std::uint64_t id[limit];
+  Ref<TensorImpl> result[limit];
+  int count = 0;
+  const Ref<TensorImpl>* find(std::uint64_t wanted) const {
+    for (int i = 0; i < count; ++i)
+      if (id[i] == wanted) return &result[i];
+    return nullptr;
+  }
+  void keep(std::uint64_t key, const Ref<TensorImpl>& r) {
+    if (count < limit) id[count] = key, result[count++] = r;
+  }
+};
+
+// Chains longer than this are cut in two kernels; explain() says so.
+inline constexpr int max_ops = 96;
+
+// e without heavy nodes, cut where it is too long for one kernel.
+template <class E>
+auto resolve(const E& e, Evaluated& done);
+
+// The value of an expression free of heavy nodes.
+template <class E>
+auto evaluate_flat(const E& e) {
+  using T = typename E::value_type;
+  using Out = Leaf<T, E::rank>;
+  if constexpr (E::kind == Kind::leaf) {
+    return e;
+  } else if constexpr (E::kind == Kind::constant) {
+    Out out(TensorImpl::empty(dtype_of<T>(), Shape<0>{}));
+    *out.data() = e.value;
+    return out;
+  } else {
+    Out out = compute(e);
+    using Plan = decltype(plan::lower<0>(e));
+    if constexpr (Plan::differentiable)
+      if (records(e)) set_history(out.impl, make_node(name_of<decltype(e.op)>(0), MapBackward<E>{SavedExpr<E, false>(e)}), 0);
+    return out;
+  }
+}
+template <class Reducer, class E, int K, bool Keep>
+auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, Evaluated& done) {
+  using Out = Leaf<typename E::value_type, Reduce<Reducer, E, K, Keep>::rank>;
+  if (const Ref<TensorImpl>* known = done.find(r.id)) return Out(*known);
+  auto e = resolve(r.e, done);
+  using F = decltype(e);
+  const Reduce<Reducer, F, K, Keep> flat(r, std::move(e));
+  Out out = compute(flat);
+  if constexpr (decltype(plan::lower<0>(flat.e))::differentiable)
+    if (records(flat.e)) {
+      using Back = ReduceBackward<Reducer, F, K, Keep>;
+      Back back{typename Back::Kept(flat.e), {}, flat.mask, flat.scale};
+      if constexpr (!Back::sums) back.result = Out(TensorImpl::alias(*out.impl));
+      set_history(out.impl, make_node(Reducer::name, std::move(back)), 0);
+    }
+  done.keep(r.id, out.impl);
+  return out;
+}
+
+template <class Op, class T, class A, class B, class C>
+auto resolve_map(Op op, T*, A a, B b, C c) {
+  constexpr int leaves = A::leaves + B::leaves + C::leaves, ops = A::ops + B::ops + C::ops;
+  if constexpr (leaves > max_leaves || ops >= max_ops) {
+    if constexpr (A::ops >= B::ops && A::ops >= C::ops) return resolve_map(op, static_cast<T*>(nullptr), evaluate_flat(a), std::move(b), std::move(c));
+    else if constexpr (B::ops >= C::ops) return resolve_map(op, static_cast<T*>(nullptr), std::move(a), evaluate_flat(b), std::move(c));
+    else return resolve_map(op, static_cast<T*>(nullptr), std::move(a), std::move(b), evaluate_flat(c));
+  } else {
+    return Map<Op, T, A, B, C>(op, std::move(a), std::move(b), std::move(c));
+  }
+}
+template <class E>
+auto resolve(const E& e, Evaluated& done) {
+  if constexpr (E::kind == Kind::reduction) return evaluate_reduce(e, done);
+  else if constexpr (E::kind == Kind::map && (E::heavy || E::leaves > max_leaves || E::ops >= max_ops))
+    return resolve_map(e.op, static_cast<typename E::value_type*>(nullptr), resolve(e.a, done), resolve(e.b, done), resolve(e.c, done));
+  else return e;
+}
+
+// The value of any expression, recorded where an operand requires a gradient.
+template <class E>
+auto evaluate(const E& e) {
+  if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) {
+    Evaluated done;
+    return evaluate_flat(resolve(e, done));
+  } else {
+    return evaluate_flat(e);
+  }
+}
+
+}  // namespace SINTER_ABI
+}  // namespace sinter

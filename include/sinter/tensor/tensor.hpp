@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// Tensor<T, R>: a handle to elements of dtype T in R dimensions. Copies of a handle share the elements, as names do in
+// PyTorch; clone() copies them. Constructing one from an expression is the statement that evaluates it.
+#pragma once
+
+#include <memory>
+
+#include "sinter/graph/record.hpp"
+#include "sinter/tensor/layout.hpp"
+
+namespace sinter {
+
+template <class T, int R>
+class Tensor;
+
+// A registered hook; remove() unregisters it.
+class HookHandle {
+ public:
+  HookHandle(Ref<TensorImpl> t, std::int64_t id) : tensor_(std::move(t)), id_(id) {}
+  void remove() { (tensor_->node ? tensor_->node->outputs[tensor_->output].hooks : tensor_->hooks).remove(id_); }
+
+ private:
+  Ref<TensorImpl> tensor_;
+  std::int64_t id_;
+};
+
+inline namespace SINTER_ABI {
+
+template <class T, int R, class E>
+void write_in_place(const char* op, const Leaf<T, R>& out, const E& e);
+template <class T, int R>
+Ref<TensorImpl> dense_copy(const Leaf<T, R>& t);
+template <int R2, class T, int R, class F>
+Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout);
+void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph);
+
+}  // namespace SINTER_ABI
+
+template <class T, int R>
+class Tensor : public Leaf<T, R> {
+ public:
+  using Base = Leaf<T, R>;
+  using Base::impl;
+
+  // An undefined tensor; anything but assignment to it and defined() is an error.
+  Tensor() = default;
+  explicit Tensor(Ref<TensorImpl> p) : Base(std::move(p)) {}
+  Tensor(const Base& leaf) : Base(leaf) {}
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) noexcept = default;
+
+  // Evaluates an expression of the same dtype and rank.
+  template <class E>
+  Tensor(const Expr<E>& e) : Base(evaluated(e.self())) {}
+
+  // To a name, assignment rebinds the handle. To a temporary, such as a slice, it writes the elements in place.
+  Tensor& operator=(const Tensor& t) & = default;
+  Tensor& operator=(Tensor&& t) & noexcept = default;
+  Tensor& operator=(const Tensor& t) && { return copy_(t); }
+  template <class E>
+  Tensor& operator=(const Expr<E>& e) & {
+    impl = evaluated(e.self()).impl;
+    return *this;
+  }
+  template <class E>
+  Tensor& operator=(const Expr<E>& e) && { return copy_(e.self()); }
+  template <class S, std::enable_if_t<std::is_arithmetic_v<S>, int> = 0>
+  Tensor& operator=(S value) && { return copy_(Constant<S>(value)); }
+
+  bool defined() const { return bool(impl); }
+  static constexpr int dim() { return R; }
+  static constexpr DType dtype() { return dtype_of<T>(); }
+  std::int64_t size(std::int64_t d) const { return impl->sizes[wrap_dim("size", d, R)]; }
+  std::int64_t numel() const { return this->shape().numel(); }
+  Device device() const { return impl->storage->device; }
+  bool is_contiguous() const { return sinter::is_contiguous(this->shape(), this->strides()); }
+  // The first element; the others follow as strides() says.
+  T* data() const { return static_cast<T*>(impl->data); }
+  // Counts the in-place changes of the memory.
+  std::uint32_t version() const { return impl->storage->version.load(std::memory_order_relaxed); }
+
+  // The value of a tensor with one element.
+  T item() const {
+    if (numel() != 1) fail<ShapeError>("item: a tensor of shape ", this->shape(), " has ", numel(), " elements, not one");
+    return *data();
+  }
+  T scalar() const { return item(); }
+
+  // ---- The same values elsewhere
+
+  Tensor clone() const {
+    if (records(static_cast<const Base&>(*this))) return Map<op::Cast<compute_t<T>>, T, Base>({}, *this, {}, {});
+    return Tensor(dense_copy(*this));
+  }
+  Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+  // The same memory outside of the graph.
+  Tensor detach() const { return Tensor(TensorImpl::alias(*impl)); }
+  // A copy in another dtype, or this tensor where it has it already.
+  template <class To>
+  Tensor<To, R> to() const {
+    if constexpr (std::is_same_v<To, T>) return *this;
+    else return sinter::to<To>(static_cast<const Base&>(*this));
+  }
+  // A copy on another device, or this tensor where it is there already. Throws DeviceError where there is none.
+  Tensor to(Device d) const {
+    if (d != device()) fail<DeviceError>("to: no backend for ", d, " in this program");
+    return *this;
+  }
+
+  // ---- In place. Broadcasts the right side; throws ShapeError where it does not fit, GradError on leaves of the graph.
+
+  template <class X>
+  Tensor& copy_(const X& x) {
+    write_in_place("copy_", *this, as_expr(x));
+    return *this;
+  }
+  template <class S>
+  Tensor& fill_(S value) { return copy_(Constant<T>(T(value))); }
+  Tensor& zero_() { return fill_(0); }
+  template <class X>
+  Tensor& operator+=(const X& x) { return update("add_", *this + x); }
+  template <class X>
+  Tensor& operator-=(const X& x) { return update("sub_", *this - x); }
+  template <class X>
+  Tensor& operator*=(const X& x) { return update("mul_", *this * x); }
+  template <class X>
+  Tensor& operator/=(const X& x) { return update("div_", *this / x); }
+  template <class X>
+  Tensor& add_(const X& x) { return *this += x; }
+  template <class X>
+  Tensor& sub_(const X& x) { return *this -= x; }
+  template <class X>
+  Tensor& mul_(const X& x) { return *this *= x; }
+  template <class X>
+  Tensor& div_(const X& x) { return *this /= x; }
+
+  // ---- Views: see tensor/view.hpp, whose free functions these are
+
+  template <class... I>
+  auto view(I... sizes) const;
+  template <int N>
+  auto view(const Shape<N>& sizes) const;
+  template <class... I>
+  auto reshape(I... sizes) const;
+  template <int N>
+  auto reshape(const Shape<N>& sizes) const;
+  template <class... I>
+  auto expand(I... sizes) const;
+  template <class... I>
+  auto permute(I... dims) const;
+  auto transpose(std::int64_t d0, std::int64_t d1) const;
+  auto t() const;
+  auto squeeze(std::int64_t d) const;
+  auto unsqueeze(std::int64_t d) const;
+  template <int Start = 0, int End = -1>
+  auto flatten() const;
+  auto narrow(std::int64_t d, std::int64_t start, std::int64_t length) const;
+  auto slice(std::int64_t d, std::int64_t start, std::int64_t stop, std::int64_t step = 1) const;
+  auto select(std::int64_t d, std::int64_t index) const;
+  // x[i], and x(i, Slice(1, 3), all, newaxis): see tensor/index.hpp.
+  auto operator[](std::int64_t index) const;
+  template <class... I>
+  auto operator()(const I&... index) const;
+
+  // ---- Gradients
+
+  bool requires_grad() const { return sinter::requires_grad(impl); }
+  bool is_leaf() const { return !impl->node; }
+  Tensor& requires_grad_(bool wanted = true) {
+    static_assert(is_floating<T>, "sinter: only tensors of floating point dtype can require gradients");
+    if (impl->node && !wanted)
+      fail<GradError>("requires_grad_: only leaves of the graph can stop requiring gradients; use detach()");
+    impl->requires_grad = wanted;
+    return *this;
+  }
+  // What backward has accumulated; undefined before.
+  Tensor grad() const { return Tensor(impl->grad); }
+  void set_grad(const Tensor& g) {
+    if (g.defined() && g.shape() != this->shape())
+      fail<ShapeError>("set_grad: a gradient of shape ", g.shape(), " for a tensor of shape ", this->shape());
+    impl->grad = g.impl;
+  }
+  // Asks for .grad() although this is not a leaf.
+  void retain_grad() {
+    if (impl->node) impl->node->outputs[impl->output].retain = true;
+  }
+  // From a scalar; throws GradError where nothing requires a gradient.
+  void backward(bool retain_graph = false) const {
+    static_assert(R == 0, "sinter: backward() without a gradient takes a tensor of rank 0; reduce it or pass a gradient");
+    if constexpr (R == 0) {
+      Base one(TensorImpl::empty(dtype_of<T>(), Shape<0>{}));
+      *one.data() = T(1);
+      sinter::backward(impl, one.impl, retain_graph);
+    }
+  }
+  void backward(const Tensor& gradient, bool retain_graph = false) const {
+    if (gradient.shape() != this->shape())
+      fail<ShapeError>("backward: a gradient of shape ", gradient.shape(), " for a tensor of shape ", this->shape());
+    sinter::backward(impl, gradient.contiguous().impl, retain_graph);
+  }
+  // f sees the gradient of this tensor when backward reaches it, and may return another in its place.
+  template <class F>
+  HookHandle register_hook(F f) const {
+    struct Call {
+      static Ref<TensorImpl> call(void* state, const Ref<TensorImpl>& grad) {
+        F& g = *static_cast<F*>(state);
+        if constexpr (std::is_void_v<decltype(g(Tensor(grad)))>) {
+          g(Tensor(grad));
+          return {};
+        } else {
+          const Tensor replaced = g(Tensor(grad));
+          if (replaced.shape() != Tensor(grad).shape())
+            fail<ShapeError>("register_hook: the hook returned shape ", replaced.shape(), " for a gradient of shape ",
+                             Tensor(grad).shape());
+          return replaced.contiguous().impl;
+        }
+      }
+      static void drop(void* state) { delete static_cast<F*>(state); }
+    };
+    static std::atomic<std::int64_t> next{1};
+    const std::int64_t id = next.fetch_add(1);
+    auto state = std::make_unique<F>(std::move(f));
+    Hook* hook = new Hook{Call::call, Call::drop, state.get(), id, nullptr};
+    state.release();
+    (impl->node ? impl->node->outputs[impl->output].hooks : impl->hooks).append(hook);
+    return HookHandle(impl, id);
+  }
+
+ private:
+  template <class E>
+  static Base evaluated(const E& e) {
+    constexpr bool dtypes = std::is_same_v<typename E::value_type, T>, ranks = E::rank == R;
+    static_assert(dtypes, "sinter: the expression has another dtype than the tensor; convert it with to<T>(expression)");
+    static_assert(ranks, "sinter: the expression has another rank than the tensor");
+    if constexpr (dtypes && ranks) return evaluate(e);
+    else return {};
+  }
+  template <class E>
+  Tensor& update(const char* op, const E& e) {
+    write_in_place(op, *this, e);
+    return *this;
+  }
+};
+template <class E>
+Tensor(const Expr<E>&) -> Tensor<typename E::value_type, E::rank>;
+
+inline namespace SINTER_ABI {
+
+// The value of an expression as a tensor; of a tensor, itself.
+template <class E>
+auto materialize(const E& e) {
+  return Tensor<typename E::value_type, E::rank>(evaluate(e));
+}
+template <class E>
+auto eval(const Expr<E>& e) { return materialize(e.self()); }
+
+// A dense copy outside of the graph.
+template <class T, int R>
+Ref<TensorImpl> dense_copy(const Leaf<T, R>& t) {
+  return compute(Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, t, {}, {})).impl;
+}
+
+inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph) {
+  if (!requires_grad(root))
+    fail<GradError>("backward: the tensor of shape ", root->shape(), " does not require a gradient and nothing it was made of does");
+  std::vector<Ref<TensorImpl>> grads;
+  grads.push_back(std::move(gradient));
+  run_backward({Edge(root)}, std::move(grads), retain_graph, nullptr);
+}
+
+// out[...] = e. Recorded where e or what `out` was requires a gradient.
+template <class T, int R, class E>
+void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
+  static_assert(E::rank <= R, "sinter: an in-place operation takes a right side of at most the tensor's rank");
+  if constexpr (E::rank <= R) {
+    if (!out.impl) fail<Error>(op, ": the tensor is undefined");
+    if (broadcast_shapes(op, out.shape(), source.shape()) != out.shape())
+      fail<ShapeError>(op, ": shape ", source.shape(), " does not broadcast to ", out.shape());
+    Evaluated done;
+    const auto flat = resolve(source, done);
+    const Map<op::Cast<compute_t<T>>, T, std::decay_t<decltype(flat)>> e({}, flat, {}, {});
+    const bool recorded = records(e);
+    const bool was_recorded = is_grad_enabled() && requires_grad(out.impl);
+    if (recorded || was_recorded) {
+      if (!out.impl->node && out.impl->requires_grad)
+        fail<GradError>(op, ": a leaf that requires a gradient cannot be changed in place; use no_grad() or detach()");
+      if (out.impl->is_view)
+        fail<GradError>(op, ": a view cannot be changed in place while gradients are recorded; use where(), scatter() or cat()");
+    }
+    bool overlaps = false;
+    for_each_leaf(e, [&](const auto& leaf) {
+      if (leaf.impl->storage != out.impl->storage) return;
+      bool same = leaf.impl->data == out.impl->data && leaf.rank == R && sizeof(*leaf.data()) == sizeof(T);
+      for (int i = 0; same && i < R; ++i) same = leaf.impl->sizes[i] == out.impl->sizes[i] && leaf.impl->strides[i] == out.impl->strides[i];
+      overlaps = overlaps || !same;
+    });
+    bool narrower = E::rank != R;
+    if constexpr (E::rank == R) narrower = e.shape() != out.shape();
+    if (recorded && (overlaps || narrower)) {
+      const Leaf<T, R> wide = make_view<R>("expand", evaluate_flat(e), [s = out.shape()](const auto& l) { return expanded("expand", l, s); });
+      return write_in_place(op, out, Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, wide, {}, {}));
+    }
+    device_of(op, e);
+    Ref<Node> node;
+    if constexpr (decltype(plan::lower<0>(e))::differentiable)
+      if (recorded) node = make_node(op, MapBackward<std::decay_t<decltype(e)>>{SavedExpr<std::decay_t<decltype(e)>, false>(e)});
+    if (overlaps) assign(out, compute(e));
+    else assign(out, e);
+    out.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
+    if (out.impl->node) out.impl->node->outputs[out.impl->output].tensor = nullptr;
+    if (node) {
+      set_history(out.impl, node, 0);
+    } else if (was_recorded) {
+      out.impl->node.reset();
+      out.impl->requires_grad = false;
+    }
+  }
+}
+
+}  // namespace SINTER_ABI
+}  // namespace sinter

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Views: the same elements under another layout, without a copy. Their gradient walks the same layout of the base's.
+// A view of an expression evaluates it first; a view of a tensor stays inside the fusion.
+#pragma once
+
+#include "sinter/tensor/tensor.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+
+// layout: Layout<R> -> Layout<R2>; it must read nothing but the extents and strides it is given.
+template <class T, int R, int R2, class F>
+struct ViewBackward {
+  Edge edge;
+  Shape<R> sizes;
+  F layout;
+
+  void run(Node& node) {
+    using C = compute_t<T>;
+    const Leaf<T, R2> grad(node.outputs[0].grad);
+    const Layout<R> dense = Layout<R>::contiguous(sizes);
+    const Layout<R2> view = layout(dense);
+    if (view.offset == 0 && grad.shape().numel() == sizes.numel() && is_contiguous(view.sizes, view.strides)) {
+      give(edge, TensorImpl::make(dtype_of<T>(), dense, grad.impl->storage, grad.impl->data));
+      return;
+    }
+    Ref<TensorImpl>& sum = arrived(edge);
+    if constexpr (std::is_same_v<C, T>) {
+      if (sum && sum.unique() && sum->storage.unique() && is_dense(*sum)) return fold_into(sum->data, sizes.numel(), view, grad);
+    }
+    Ref<TensorImpl> fresh = empty_dense(dtype_of<C>(), ShapeView(sizes));
+    std::memset(fresh->data, 0, std::size_t(sizes.numel()) * sizeof(C));
+    fold_into(fresh->data, sizes.numel(), view, Leaf<C, R2>(compute(to<C>(grad)).impl));
+    if constexpr (!std::is_same_v<C, T>) fresh = compute(to<T>(Leaf<C, R>(std::move(fresh)))).impl;
+    give(edge, std::move(fresh));
+  }
+  void release() {}
+};
+
+template <int R2, class T, int R, class F>
+Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout) {
+  if (!x.impl) fail<Error>(op, ": the tensor is undefined");
+  const Layout<R2> v = layout(Layout<R>{x.shape(), x.strides(), 0});
+  Tensor<T, R2> y(TensorImpl::make(dtype_of<T>(), v, x.impl->storage, x.impl->data));
+  y.impl->is_view = true;
+  if constexpr (is_floating<T>)
+    if (records(x)) set_history(y.impl, make_node(op, ViewBackward<T, R, R2, F>{Edge(x.impl), x.shape(), layout}), 0);
+  return y;
+}
+
+template <class E>
+auto transpose(const Expr<E>& e, std::int64_t dim0, std::int64_t dim1) {
+  constexpr int R = E::rank;
+  const int d0 = wrap_dim("transpose", dim0, R), d1 = wrap_dim("transpose", dim1, R);
+  return make_view<R>("transpose", materialize(e.self()), [=](const auto& l) { return transposed(l, d0, d1); });
+}
+template <class E>
+auto t(const Expr<E>& e) {
+  static_assert(E::rank <= 2, "sinter: t() takes a tensor of at most two dimensions; use transpose(x, d0, d1)");
+  return transpose(e, 0, E::rank == 2 ? 1 : 0);
+}
+template <class E>
+auto permute(const Expr<E>& e, const Shape<E::rank>& order) {
+  const Shape<E::rank> dims = check_permutation(order);
+  return make_view<E::rank>("permute", materialize(e.self()), [=](const auto& l) { return permuted(l, dims); });
+}
+// Elements [start, stop) along dim in steps of step > 0, as Python slices: negative counts from the end, bounds are clipped.
+template <class E>
+auto slice(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t stop, std::int64_t step = 1) {
+  const int d = wrap_dim("slice", dim, E::rank);
+  if (step <= 0) fail<IndexError>("slice: the step must be positive, not ", step);
+  const std::int64_t n = e.self().shape()[d];
+  const auto clip = [n](std::int64_t i) { return i < 0 ? (i + n < 0 ? 0 : i + n) : (i > n ? n : i); };
+  return make_view<E::rank>("slice", materialize(e.self()), [d, start = clip(start), stop = clip(stop), step](const auto& l) { return sliced(l, d, start, stop, step); });
+}
+// Throws IndexError where the stretch is not within the extent.
+template <class E>
+auto narrow(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t length) {
+  const int d = wrap_dim("narrow", dim, E::rank);
+  const std::int64_t n = e.self().shape()[d], from = start < 0 ? start + n : start;
+  if (from < 0 || length < 0 || from > n - length)
+    fail<IndexError>("narrow: start ", start, " and length ", length, " exceed extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
+  return make_view<E::rank>("narrow", materialize(e.self()), [=](const auto& l) { return sliced(l, d, from, from + length, 1); });
+}
+template <class E>
+auto select(const Expr<E>& e, std::int64_t dim, std::int64_t index) {
+  const int d = wrap_dim("select", dim, E::rank);
+  const std::int64_t n = e.self().shape()[d];
+  if (index < -n || index >= n)
+    fail<IndexError>("select: index ", index, " is out of range for extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
+  return make_view<E::rank - 1>("select", materialize(e.self()), [=, i = index < 0 ? index + n : index](const auto& l) { return selected(l, d, i); });
+}
+// Drops dimension dim; its extent must be one, since the rank is part of the type.
+template <class E>
+auto squeeze(const Expr<E>& e, std::int64_t dim) {
+  const int d = wrap_dim("squeeze", dim, E::rank);
+  if (e.self().shape()[d] != 1) fail<ShapeError>("squeeze: extent ", e.self().shape()[d], " is not one (axis ", d, " of ", e.self().shape(), ")");
+  return make_view<E::rank - 1>("squeeze", materialize(e.self()), [=](const auto& l) { return selected(l, d, 0); });
+}
+template <class E>
+auto unsqueeze(const Expr<E>& e, std::int64_t dim) {
+  const int d = wrap_dim("unsqueeze", dim, E::rank + 1);
+  return make_view<E::rank + 1>("unsqueeze", materialize(e.self()), [=](const auto& l) { return unsqueezed(l, d); });
+}
+template <int N, class E>
+auto expand(const Expr<E>& e, const Shape<N>& sizes) {
+  return make_view<N>("expand", materialize(e.self()), [=](const auto& l) { return expanded("expand", l, sizes); });
+}
+// Throws ShapeError where the strides cannot express it.
+template <int N, class E>
+auto view(const Expr<E>& e, const Shape<N>& sizes) {
+  const auto x = materialize(e.self());
+  const Shape<N> wanted = inferred_sizes("view", x.numel(), sizes, x.shape());
+  return make_view<N>("view", x, [=](const auto& l) {
+    Layout<N> v;
+    if (!reshaped(l, wanted, v))
+      fail<ShapeError>("view: shape ", l.sizes, " with strides ", l.strides, " cannot be viewed as ", wanted, "; use reshape()");
+    return v;
+  });
+}
+// A view where strides allow it, else a copy.
+template <int N, class E>
+auto reshape(const Expr<E>& e, const Shape<N>& sizes) {
+  const auto x = materialize(e.self());
+  const Shape<N> wanted = inferred_sizes("reshape", x.numel(), sizes, x.shape());
+  Layout<N> ignored;
+  return view(reshaped(Layout<E::rank>{x.shape(), x.strides(), 0}, wanted, ignored) ? x : x.clone(), wanted);
+}
+// Dimensions Start to End become one. They are template arguments, since they decide the result's rank.
+template <int Start = 0, int End = -1, class E>
+auto flatten(const Expr<E>& e) {
+  constexpr int R = E::rank, first = Start < 0 ? Start + R : Start, last = End < 0 ? End + R : End;
+  if constexpr (R == 0) {
+    return reshape(e, Shape{1});
+  } else {
+    static_assert(0 <= first && first <= last && last < R, "sinter: flatten<Start, End>() takes dimensions within the rank, in order");
+    Shape<R - (last - first)> sizes;
+    const auto from = e.self().shape();
+    for (int i = 0, o = 0; i < R; ++i) {
+      if (i <= first || i > last) sizes[o++] = from[i];
+      else sizes[o - 1] *= from[i];
+    }
+    return reshape(e, sizes);
+  }
+}
+
+}  // namespace SINTER_ABI
+
+template <class T, int R>
+template <class... I>
+auto Tensor<T, R>::view(I... sizes) const { return sinter::view(*this, Shape<int(sizeof...(I))>{{std::int64_t(sizes)...}}); }
+template <class T, int R>
+template <int N>
+auto Tensor<T, R>::view(const Shape<N>& sizes) const { return sinter::view(*this, sizes); }
+template <class T, int R>
+template <class... I>
+auto Tensor<T, R>::reshape(I... sizes) const { return sinter::reshape(*this, Shape<int(sizeof...(I))>{{std::int64_t(sizes)...}}); }
+template <class T, int R>
+template <int N>
+auto Tensor<T, R>::reshape(const Shape<N>& sizes) const { return sinter::reshape(*this, sizes); }
+template <class T, int R>
+template <class... I>
+auto Tensor<T, R>::expand(I... sizes) const { return sinter::expand(*this, Shape<int(sizeof...(I))>{{std::int64_t(sizes)...}}); }
+template <class T, int R>
+template <class... I>
+auto Tensor<T, R>::permute(I... dims) const {
+  static_assert(sizeof...(I) == R, "sinter: permute() takes every dimension once");
+  return sinter::permute(*this, Shape<R>{{std::int64_t(dims)...}});
+}
+template <class T, int R>
+auto Tensor<T, R>::transpose(std::int64_t d0, std::int64_t d1) const { return sinter::transpose(*this, d0, d1); }
+template <class T, int R>
+auto Tensor<T, R>::t() const { return sinter::t(*this); }
+template <class T, int R>
+auto Tensor<T, R>::squeeze(std::int64_t d) const { return sinter::squeeze(*this, d); }
+template <class T, int R>
+auto Tensor<T, R>::unsqueeze(std::int64_t d) const { return sinter::unsqueeze(*this, d); }
+template <class T, int R>
+template <int Start, int End>
+auto Tensor<T, R>::flatten() const { return sinter::flatten<Start, End>(*this); }
+template <class T, int R>
+auto Tensor<T, R>::narrow(std::int64_t d, std::int64_t start, std::int64_t length) const { return sinter::narrow(*this, d, start, length); }
+template <class T, int R>
+auto Tensor<T, R>::slice(std::int64_t d, std::int64_t start, std::int64_t stop, std::int64_t step) const { return sinter::slice(*this, d, start, stop, step); }
+template <class T, int R>
+auto Tensor<T, R>::select(std::int64_t d, std::int64_t index) const { return sinter::select(*this, d, index); }
+template <class T, int R>
+auto Tensor<T, R>::operator[](std::int64_t index) const { return sinter::select(*this, 0, index); }
+
+}  // namespace sinter
