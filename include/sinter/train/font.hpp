@@ -9,6 +9,7 @@ namespace font {
 inline constexpr int columns = 5, rows = 9, ascent = 7;
 
 // Nine characters for each glyph, one for each row from the top: a digit in base 32 whose bits are pixels, 16 leftmost.
+// clang-format off
 inline constexpr char glyphs[] =
     "000000000" "444440400" "AAA000000" "AAVAVAA00" "4FKE5U400" "OP248J300" "CIK8LID00" "448000000"  //  !"#$%&'
     "248884200" "842224800" "04LEL4000" "044V44000" "00000C480" "000V00000" "00000CC00" "122488G00"  // ()*+,-./
@@ -22,6 +23,7 @@ inline constexpr char glyphs[] =
     "GGMPHHH00" "40C444E00" "2062222IC" "GGIKOKI00" "C44444E00" "00QLLLL00" "00MPHHH00" "00EHHHE00"  // hijklmno
     "00UHHHUGG" "00FHHHF11" "00MPGGG00" "00FGE1U00" "88S888600" "00HHHJD00" "00HHHA400" "00HHLLA00"  // pqrstuvw
     "00HA4AH00" "00HHHHF1E" "00V248V00" "244844200" "444444400" "844244800" "008L20000";             // xyz{|}~
+// clang-format on
 static_assert(sizeof glyphs == 95 * rows + 1, "one glyph for each printable character");
 
 // What is not printable ASCII looks like a question mark.

@@ -26,8 +26,8 @@ struct Deflater {
   static std::string run(const std::string& bytes) {
     ::uLongf size = ::compressBound(::uLong(bytes.size()));
     std::string out(size, '\0');
-    if (::compress2(reinterpret_cast<Bytef*>(&out[0]), &size, reinterpret_cast<const Bytef*>(bytes.data()), ::uLong(bytes.size()),
-                    6) != Z_OK)
+    if (::compress2(reinterpret_cast<Bytef*>(&out[0]), &size, reinterpret_cast<const Bytef*>(bytes.data()),
+                    ::uLong(bytes.size()), 6) != Z_OK)
       throw std::bad_alloc();
     out.resize(size);
     return out;
@@ -110,8 +110,8 @@ class Image {
       const font::Extent extent = font::extent(c);
       strokes.clear();
       const auto join = [&](int i, int j, int k, int l) {
-        strokes.push_back({x + (i - extent.first + 0.5) * scale, y + (j + 0.5) * scale, x + (k - extent.first + 0.5) * scale,
-                           y + (l + 0.5) * scale});
+        strokes.push_back({x + (i - extent.first + 0.5) * scale, y + (j + 0.5) * scale,
+                           x + (k - extent.first + 0.5) * scale, y + (l + 0.5) * scale});
       };
       for (int j = 0; j < font::rows; ++j)
         for (int i = 0; i < font::columns; ++i) {
@@ -206,7 +206,9 @@ class Image {
         const double cover = std::clamp(radius + 0.5 - std::sqrt(nearest), 0.0, 1.0);
         if (cover == 0) continue;
         Color& p = pixels_[index(i, j)];
-        const auto mix = [&](std::uint8_t from, std::uint8_t to) { return std::uint8_t(from + (to - from) * cover + 0.5); };
+        const auto mix = [&](std::uint8_t from, std::uint8_t to) {
+          return std::uint8_t(from + (to - from) * cover + 0.5);
+        };
         p = {mix(p.r, color.r), mix(p.g, color.g), mix(p.b, color.b)};
       }
   }

@@ -31,7 +31,7 @@ struct Panel {
 
 inline constexpr Color ink{31, 41, 55}, faint_ink{107, 114, 128}, grid_color{229, 231, 235}, right_color{21, 128, 61},
     wrong_color{200, 30, 30};
-inline constexpr Color series_colors[] = {{37, 99, 235}, {234, 88, 12},  {22, 163, 74},
+inline constexpr Color series_colors[] = {{37, 99, 235},  {234, 88, 12}, {22, 163, 74},
                                           {147, 51, 234}, {202, 138, 4}, {8, 145, 178}};
 
 struct Ticks {
@@ -61,15 +61,20 @@ inline std::string number(double v, int decimals) {
   char text[64];
   if (std::abs(v) >= 1e7) std::snprintf(text, sizeof text, "%.3g", v);
   else std::snprintf(text, sizeof text, "%.*f", decimals, v);
-  return text[0] == '-' && std::string(text).find_first_not_of("-0.") == std::string::npos ? text + 1 : text;  // no -0.0
+  return text[0] == '-' && std::string(text).find_first_not_of("-0.") == std::string::npos ? text + 1
+                                                                                           : text;  // no -0.0
 }
 
 // Draws a panel into the rectangle at (left, top).
 inline void draw_panel(Image& image, const Panel& panel, int left, int top, int width, int height) {
   double x_low = HUGE_VAL, x_high = -HUGE_VAL, y_low = HUGE_VAL, y_high = -HUGE_VAL;
   bool whole = true;
-  const auto point = [](const Series& s, std::size_t i) { return std::pair(s.x.empty() ? double(i) + 1 : s.x[i], s.y[i]); };
-  const auto finite = [](const std::pair<double, double>& p) { return std::abs(p.first) < 1e300 && std::abs(p.second) < 1e300; };
+  const auto point = [](const Series& s, std::size_t i) {
+    return std::pair(s.x.empty() ? double(i) + 1 : s.x[i], s.y[i]);
+  };
+  const auto finite = [](const std::pair<double, double>& p) {
+    return std::abs(p.first) < 1e300 && std::abs(p.second) < 1e300;
+  };
   for (const Series& s : panel.series) {
     if (!s.x.empty() && s.x.size() != s.y.size())
       fail<ValueError>("plot::curves: series \"", s.name, "\" has ", s.x.size(), " x for ", s.y.size(), " y");
@@ -140,9 +145,11 @@ inline void draw_panel(Image& image, const Panel& panel, int left, int top, int 
 inline Image curves(const std::vector<Panel>& panels, int panel_width = 720, int panel_height = 460) {
   if (panels.empty()) fail<ValueError>("plot::curves: no panel to draw");
   if (panel_width < 240 || panel_height < 240)
-    fail<ValueError>("plot::curves: a panel of ", panel_width, " x ", panel_height, " pixels is too small (at least 240 x 240)");
+    fail<ValueError>("plot::curves: a panel of ", panel_width, " x ", panel_height,
+                     " pixels is too small (at least 240 x 240)");
   Image image(int(panels.size()) * panel_width, panel_height);
-  for (std::size_t i = 0; i < panels.size(); ++i) draw_panel(image, panels[i], int(i) * panel_width, 0, panel_width, panel_height);
+  for (std::size_t i = 0; i < panels.size(); ++i)
+    draw_panel(image, panels[i], int(i) * panel_width, 0, panel_width, panel_height);
   return image;
 }
 
@@ -164,7 +171,8 @@ inline Image gallery(const std::vector<Picture>& pictures, int columns = 8, cons
   std::vector<std::vector<std::string>> captions;
   for (const Picture& p : pictures) {
     if (p.width < 1 || p.height < 1 || p.pixels.size() != std::size_t(p.width) * std::size_t(p.height))
-      fail<ValueError>("plot::gallery: picture \"", p.caption, "\" is ", p.width, " x ", p.height, " but has ", p.pixels.size(), " pixels");
+      fail<ValueError>("plot::gallery: picture \"", p.caption, "\" is ", p.width, " x ", p.height, " but has ",
+                       p.pixels.size(), " pixels");
     widest = std::max({widest, p.width, p.height});
     captions.emplace_back(1);
     for (const char c : p.caption)
@@ -193,8 +201,8 @@ inline Image gallery(const std::vector<Picture>& pictures, int columns = 8, cons
     image.fill_rect(x + dx, y + h, w, 3, color);
     for (std::size_t i = 0; i < captions[std::size_t(k)].size(); ++i) {
       const std::string& line = captions[std::size_t(k)][i];
-      image.text(x + (cell_width - gap - Image::text_width(line, scale)) / 2, y + tile_height + 11 + int(i) * line_height, line,
-                 i == 0 ? color : faint_ink, scale);
+      image.text(x + (cell_width - gap - Image::text_width(line, scale)) / 2,
+                 y + tile_height + 11 + int(i) * line_height, line, i == 0 ? color : faint_ink, scale);
     }
   }
   return image;

@@ -18,12 +18,12 @@
 namespace sinter {
 
 struct ProgressOptions {
-  std::string unit = "images";    // what is counted, for the rate
+  std::string unit = "images";  // what is counted, for the rate
   std::FILE* to = stderr;
-  int columns = -1;               // of the terminal; 0: no terminal; -1: find out
-  double redraw_seconds = 0.1;    // on a terminal
-  double line_seconds = 10;       // elsewhere
-  double (*now)() = [] {          // in seconds
+  int columns = -1;             // of the terminal; 0: no terminal; -1: find out
+  double redraw_seconds = 0.1;  // on a terminal
+  double line_seconds = 10;     // elsewhere
+  double (*now)() = [] {        // in seconds
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   };
 };
@@ -58,7 +58,8 @@ class Progress {
     draw();
   }
 
-  // Draws the last state, with the time it took, and ends the line. Only the first call counts; the destructor's is one.
+  // Draws the last state, with the time it took, and ends the line. Only the first call counts; the destructor's is
+  // one.
   void finish() {
     if (finished_) return;
     elapsed_ = seconds();
