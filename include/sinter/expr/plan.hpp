@@ -11,8 +11,6 @@ namespace sinter {
 inline namespace SINTER_ABI {
 namespace plan {
 
-struct None {};  // a value that no slope needs
-
 template <class Y, class A = None, class B = None, class C = None>
 struct Tape {
   Y y;
@@ -148,12 +146,15 @@ struct Map2 {
   A a;
   B b;
 
-  static constexpr bool need_args(bool by_parent) {
-    return by_parent || (to_a && slope_a == Slope::input) || (to_b && slope_b == Slope::input);
+  static constexpr bool need_a(bool by_parent) {
+    return by_parent || (to_a && slope_a == Slope::input && da_reads_a<Op, V>(0)) || (to_b && slope_b == Slope::input && db_reads_a<Op, V>(0));
+  }
+  static constexpr bool need_b(bool by_parent) {
+    return by_parent || (to_a && slope_a == Slope::input && da_reads_b<Op, V>(0)) || (to_b && slope_b == Slope::input && db_reads_b<Op, V>(0));
   }
   template <int J>
   static constexpr bool needed(bool by_parent) {
-    return A::template needed<J>(need_args(by_parent)) || B::template needed<J>(need_args(by_parent));
+    return A::template needed<J>(need_a(by_parent)) || B::template needed<J>(need_b(by_parent));
   }
 
   template <class Context>
@@ -162,8 +163,8 @@ struct Map2 {
   SINTER_HD auto value(const Context& c) const { return op::plain(raw(c)); }
   template <bool Need, class Context>
   SINTER_HD auto tape(const Context& c) const {
-    auto ta = a.template tape<need_args(Need)>(c);
-    auto tb = b.template tape<need_args(Need)>(c);
+    auto ta = a.template tape<need_a(Need)>(c);
+    auto tb = b.template tape<need_b(Need)>(c);
     if constexpr (Need) {
       auto y = op::plain(op.f(result_of(ta), result_of(tb)));
       return Tape<decltype(y), decltype(ta), decltype(tb)>{y, ta, tb, {}};

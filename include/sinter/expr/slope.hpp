@@ -27,6 +27,8 @@ constexpr bool selects(...) { return false; }
 
 namespace plan {
 
+struct None {};  // a value that no slope needs
+
 // none: not differentiable. constant: a nullary dx<T>(). input: dx(x). output: dy(y).
 enum class Slope { none, constant, input, output };
 
@@ -53,6 +55,25 @@ template <class Op, class V, class... Args>
 constexpr auto db_of(long) -> decltype(std::declval<const Op&>().db(std::declval<Args>()...), Slope{}) { return Slope::input; }
 template <class Op, class V, class... Args>
 constexpr Slope db_of(...) { return Slope::none; }
+
+// Whether a slope of two arguments reads the first (the second): an op that ignores one takes anything in its place, as
+// in `da(const U&, T b)`, and then that one need not be kept.
+template <class Op, class V>
+constexpr auto da_reads_a(int) -> std::enable_if_t<std::is_same_v<decltype(std::declval<const Op&>().da(None{}, std::declval<V>())), V>, bool> { return false; }
+template <class Op, class V>
+constexpr bool da_reads_a(...) { return true; }
+template <class Op, class V>
+constexpr auto da_reads_b(int) -> std::enable_if_t<std::is_same_v<decltype(std::declval<const Op&>().da(std::declval<V>(), None{})), V>, bool> { return false; }
+template <class Op, class V>
+constexpr bool da_reads_b(...) { return true; }
+template <class Op, class V>
+constexpr auto db_reads_a(int) -> std::enable_if_t<std::is_same_v<decltype(std::declval<const Op&>().db(None{}, std::declval<V>())), V>, bool> { return false; }
+template <class Op, class V>
+constexpr bool db_reads_a(...) { return true; }
+template <class Op, class V>
+constexpr auto db_reads_b(int) -> std::enable_if_t<std::is_same_v<decltype(std::declval<const Op&>().db(std::declval<V>(), None{})), V>, bool> { return false; }
+template <class Op, class V>
+constexpr bool db_reads_b(...) { return true; }
 
 template <class Op, class V, class... Args>
 constexpr auto dc_of(int) -> decltype(std::declval<const Op&>().template dc<V>(), Slope{}) { return Slope::constant; }

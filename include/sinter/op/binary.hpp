@@ -47,18 +47,18 @@ struct Mul {
     if constexpr (std::is_same_v<element_t<T>, bool>) return min(a, b);
     else return a * b;
   }
-  template <class T>
-  SINTER_HD static T da(T, T b) { return b; }
-  template <class T>
-  SINTER_HD static T db(T a, T) { return a; }
+  template <class U, class T>
+  SINTER_HD static T da(const U&, T b) { return b; }
+  template <class T, class U>
+  SINTER_HD static T db(T a, const U&) { return a; }
 };
 
 struct Div {
   static constexpr const char* name = "div";
   template <class T>
   SINTER_HD static T f(T a, T b) { return a / b; }
-  template <class T>
-  SINTER_HD static T da(T, T b) { return T(1) / b; }
+  template <class U, class T>
+  SINTER_HD static T da(const U&, T b) { return T(1) / b; }
   template <class T>
   SINTER_HD static T db(T a, T b) { return -(a / b) / b; }
 };

@@ -1,68 +1,69 @@
 // SPDX-License-Identifier: MIT
-// The functions of analysis, on numbers and on lane blocks.
+// The functions of analysis. On lane blocks they are the headers below; on numbers, the C library.
 #pragma once
 
-#include "sinter/op/lane.hpp"
+#include "sinter/op/lane_erf.hpp"
+#include "sinter/op/lane_exp.hpp"
+#include "sinter/op/lane_round.hpp"
+#include "sinter/op/lane_trig.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace lane {
+namespace lane {  // never op: see lane.hpp
 
-template <class T, int N, class F>
-SINTER_HD Lanes<T, N> each_lane(Lanes<T, N> x, F f) {
-  T a[N];
-  x.store(a);
-  for (int i = 0; i < N; ++i) a[i] = f(a[i]);
-  return Lanes<T, N>::load(a);
-}
-template <class T, int N, class F>
-SINTER_HD Lanes<T, N> each_lane(Lanes<T, N> x, Lanes<T, N> y, F f) {
-  T a[N], b[N];
-  x.store(a);
-  y.store(b);
-  for (int i = 0; i < N; ++i) a[i] = f(a[i], b[i]);
-  return Lanes<T, N>::load(a);
-}
+template <class T>
+SINTER_HD T exp(T x) { return std::exp(x); }
+template <class T>
+SINTER_HD T expm1(T x) { return std::expm1(x); }
+template <class T>
+SINTER_HD T log(T x) { return std::log(x); }
+template <class T>
+SINTER_HD T log1p(T x) { return std::log1p(x); }
+template <class T>
+SINTER_HD T log2(T x) { return std::log2(x); }
+template <class T>
+SINTER_HD T pow(T x, T y) { return std::pow(x, y); }
+template <class T>
+SINTER_HD T sqrt(T x) { return std::sqrt(x); }
+template <class T>
+SINTER_HD T rsqrt(T x) { return T(1) / std::sqrt(x); }
 
-#define SINTER_TMP1(name, expr)                                                        \
-  template <class T>                                                                   \
-  SINTER_HD T name(T x) {                                                              \
-    if constexpr (is_lanes<T>) return each_lane(x, [](auto v) { return op::name(v); }); \
-    else return expr;                                                                  \
-  }
-#define SINTER_TMP2(name, expr)                                                                       \
-  template <class T>                                                                                  \
-  SINTER_HD T name(T x, T y) {                                                                        \
-    if constexpr (is_lanes<T>) return each_lane(x, y, [](auto v, auto w) { return op::name(v, w); }); \
-    else return expr;                                                                                 \
-  }
-SINTER_TMP1(exp, std::exp(x))
-SINTER_TMP1(expm1, std::expm1(x))
-SINTER_TMP1(log, std::log(x))
-SINTER_TMP1(log1p, std::log1p(x))
-SINTER_TMP1(log2, std::log2(x))
-SINTER_TMP1(sqrt, std::sqrt(x))
-SINTER_TMP1(rsqrt, T(1) / std::sqrt(x))
-SINTER_TMP1(sin, std::sin(x))
-SINTER_TMP1(cos, std::cos(x))
-SINTER_TMP1(tan, std::tan(x))
-SINTER_TMP1(asin, std::asin(x))
-SINTER_TMP1(acos, std::acos(x))
-SINTER_TMP1(atan, std::atan(x))
-SINTER_TMP1(sinh, std::sinh(x))
-SINTER_TMP1(cosh, std::cosh(x))
-SINTER_TMP1(tanh, std::tanh(x))
-SINTER_TMP1(erf, std::erf(x))
-SINTER_TMP1(erfc, std::erfc(x))
-SINTER_TMP1(floor, std::floor(x))
-SINTER_TMP1(ceil, std::ceil(x))
-SINTER_TMP1(rint, std::rint(x))
-SINTER_TMP1(trunc, std::trunc(x))
-SINTER_TMP2(pow, std::pow(x, y))
-SINTER_TMP2(atan2, std::atan2(x, y))
-SINTER_TMP2(fmod, std::fmod(x, y))
-#undef SINTER_TMP1
-#undef SINTER_TMP2
+template <class T>
+SINTER_HD T sin(T x) { return std::sin(x); }
+template <class T>
+SINTER_HD T cos(T x) { return std::cos(x); }
+template <class T>
+SINTER_HD T tan(T x) { return std::tan(x); }
+template <class T>
+SINTER_HD T asin(T x) { return std::asin(x); }
+template <class T>
+SINTER_HD T acos(T x) { return std::acos(x); }
+template <class T>
+SINTER_HD T atan(T x) { return std::atan(x); }
+template <class T>
+SINTER_HD T atan2(T y, T x) { return std::atan2(y, x); }
+
+template <class T>
+SINTER_HD T sinh(T x) { return std::sinh(x); }
+template <class T>
+SINTER_HD T cosh(T x) { return std::cosh(x); }
+template <class T>
+SINTER_HD T tanh(T x) { return std::tanh(x); }
+template <class T>
+SINTER_HD T erf(T x) { return std::erf(x); }
+template <class T>
+SINTER_HD T erfc(T x) { return std::erfc(x); }
+
+template <class T>
+SINTER_HD T floor(T x) { return std::floor(x); }
+template <class T>
+SINTER_HD T ceil(T x) { return std::ceil(x); }
+template <class T>
+SINTER_HD T rint(T x) { return std::rint(x); }
+template <class T>
+SINTER_HD T trunc(T x) { return std::trunc(x); }
+template <class T>
+SINTER_HD T fmod(T x, T y) { return std::fmod(x, y); }
 
 }  // namespace lane
 }  // namespace SINTER_ABI

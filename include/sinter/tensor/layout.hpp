@@ -77,21 +77,19 @@ Layout<R> expanded(const char* op, const Layout<A>& l, const Shape<R>& sizes) {
   static_assert(R >= A, "sinter: expand() cannot drop dimensions");
   Layout<R> v;
   v.offset = l.offset;
-  for (int i = 0; i < R; ++i) {
-    const int j = i - (R - A);
-    if (j < 0) {
-      if (sizes[i] < 0) fail<ShapeError>(op, ": a new leading dimension needs an extent, not ", sizes[i], " (axis ", i, ")");
-      v.sizes[i] = sizes[i];
-      v.strides[i] = 0;
-    } else if (sizes[i] == -1 || sizes[i] == l.sizes[j]) {
-      v.sizes[i] = l.sizes[j];
-      v.strides[i] = l.strides[j];
-    } else {
-      if (l.sizes[j] != 1 || sizes[i] < 0)
-        fail<ShapeError>(op, ": shape ", l.sizes, " does not expand to ", sizes, ": ", l.sizes[j], " against ", sizes[i], " (axis ", j, ")");
-      v.sizes[i] = sizes[i];
-      v.strides[i] = 0;
-    }
+  constexpr int leading = R - A;
+  for (int i = 0; i < leading; ++i) {
+    if (sizes[i] < 0) fail<ShapeError>(op, ": a new leading dimension needs an extent, not ", sizes[i], " (axis ", i, ")");
+    v.sizes[i] = sizes[i];
+    v.strides[i] = 0;
+  }
+  for (int j = 0; j < A; ++j) {
+    const std::int64_t wanted = sizes[leading + j];
+    const bool keeps = wanted == -1 || wanted == l.sizes[j];
+    if (!keeps && (l.sizes[j] != 1 || wanted < 0))
+      fail<ShapeError>(op, ": shape ", l.sizes, " does not expand to ", sizes, ": ", l.sizes[j], " against ", wanted, " (axis ", j, ")");
+    v.sizes[leading + j] = keeps ? l.sizes[j] : wanted;
+    v.strides[leading + j] = keeps ? l.strides[j] : 0;
   }
   return v;
 }

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// Sinter: tensors, fused expressions, gradients and models. Each section stands on those above it.
+#pragma once
+
+// Tensors: creation, views, indexing, joining, printing
+#include "sinter/tensor/create.hpp"
+#include "sinter/tensor/index.hpp"
+
+// Gradients: user-defined ops
+#include "sinter/autograd/function.hpp"
