@@ -85,23 +85,27 @@ inline void save(const StateDict& state, const std::string& path) {
     return x != y ? x > y : a->first < b->first;
   });
 
+  const auto json = [&](const std::string& text) {
+    const std::size_t good = utf8_prefix(text);
+    if (good < text.size()) fail<ValueError>("save: ", path, ": ", quoted(text), " is not UTF-8 at its byte ", good);
+    return json_string(text);
+  };
   std::map<std::string, std::string> metadata = state.metadata;
   metadata.emplace("format", "pt");
-  std::string header;
-  try {
-    header = "{\"__metadata__\":" + nlohmann::json(metadata).dump();
-    std::uint64_t begin = 0;
-    for (const auto* entry : order) {
-      const TensorImpl& t = *entry->second;
-      header +=
-          ',' + nlohmann::json(entry->first).dump() + ":{\"dtype\":\"" + codes[int(t.dtype)].name + "\",\"shape\":[";
-      for (int i = 0; i < t.rank; ++i) header += (i ? "," : "") + std::to_string(t.sizes[i]);
-      const std::uint64_t end = begin + std::uint64_t(t.numel()) * std::uint64_t(size_of(t.dtype));
-      header += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
-      begin = end;
-    }
-  } catch (const nlohmann::json::exception& error) {
-    fail<ValueError>("save: ", path, ": a name or metadata string is not UTF-8: ", error.what());
+  std::string header = "{\"__metadata__\":{";
+  for (const auto& [key, value] : metadata) {
+    if (header.back() != '{') header += ',';
+    header += json(key) + ':' + json(value);
+  }
+  header += '}';
+  std::uint64_t begin = 0;
+  for (const auto* entry : order) {
+    const TensorImpl& t = *entry->second;
+    header += ',' + json(entry->first) + ":{\"dtype\":\"" + codes[int(t.dtype)].name + "\",\"shape\":[";
+    for (int i = 0; i < t.rank; ++i) header += (i ? "," : "") + std::to_string(t.sizes[i]);
+    const std::uint64_t end = begin + std::uint64_t(t.numel()) * std::uint64_t(size_of(t.dtype));
+    header += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]}";
+    begin = end;
   }
   header += '}';
   header.resize((header.size() + 7) / 8 * 8, ' ');

@@ -35,11 +35,54 @@ struct Code {
 inline constexpr Code codes[] = {{"BOOL", 0}, {"U8", 1},   {"I32", 4}, {"I64", 7},
                                  {"F16", 2},  {"BF16", 3}, {"F32", 5}, {"F64", 6}};
 
+// Where a string stops being UTF-8 (RFC 3629): its size where it is throughout.
+inline std::size_t utf8_prefix(const std::string& s) {
+  const auto byte = [&](std::size_t i) { return i < s.size() ? std::uint8_t(s[i]) : 0u; };
+  std::size_t i = 0;
+  while (i < s.size()) {
+    const std::uint32_t a = byte(i), b = byte(i + 1);
+    const int more = a < 0x80                ? 0
+                     : a >= 0xc2 && a < 0xe0 ? 1
+                     : a >= 0xe0 && a < 0xf0 ? 2
+                     : a >= 0xf0 && a < 0xf5 ? 3
+                                             : -1;
+    if (more < 0) return i;
+    for (int k = 1; k <= more; ++k)
+      if ((byte(i + std::size_t(k)) & 0xc0) != 0x80) return i;
+    // overlong forms, halves of surrogate pairs, beyond U+10FFFF
+    if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
+      return i;
+    i += std::size_t(more) + 1;
+  }
+  return i;
+}
+
+// A string of UTF-8 as JSON, with the escapes that the reference implementation writes. (nlohmann's dump() would do, but
+// costs every program that saves two seconds to compile.)
+inline std::string json_string(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    constexpr char plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const std::size_t k = c == '\0' ? std::string::npos : std::string(plain).find(c);
+    if (k != std::string::npos) {
+      out += '\\';
+      out += letters[k];
+    } else if (std::uint8_t(c) < 0x20) {
+      out += "\\u00";
+      out += c < 16 ? '0' : '1';
+      out += "0123456789abcdef"[c & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
 // A name for a message: escaped, as it may come from a hostile file, and not too long.
 inline std::string quoted(const std::string& name) {
-  const bool cut = name.size() > 80;
-  return nlohmann::json(name.substr(0, 80)).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) +
-         (cut ? "..." : "");
+  std::string start = name.substr(0, 80);
+  start.resize(utf8_prefix(start));
+  return json_string(start) + (start.size() < name.size() ? "..." : "");
 }
 
 struct Entry {
