@@ -11,12 +11,14 @@ inline namespace SINTER_ABI {
 // What flows into the root of an expression, source `From` on being the upstream tensors.
 template <class T, int From>
 struct Direct {  // the gradient of the result itself
+  static constexpr int sources = 1;
   static constexpr bool needs_value = false;
   template <class Context, class Value>
   SINTER_HD auto gradient(const Context& c, const Value&) const { return c.template load<T, From>(); }
 };
 template <class T, int From>
 struct Scaled {  // the same, times a number: sums and means
+  static constexpr int sources = 1;
   static constexpr bool needs_value = false;
   compute_t<T> scale;
   template <class Context, class Value>
@@ -24,6 +26,7 @@ struct Scaled {  // the same, times a number: sums and means
 };
 template <class T, int From>
 struct Tied {  // to the elements that equal the greatest (or least); upstream: gradient / number of ties, the extremum
+  static constexpr int sources = 2;
   static constexpr bool needs_value = true;
   template <class Context, class Value>
   SINTER_HD auto gradient(const Context& c, const Value& x) const {
@@ -32,6 +35,7 @@ struct Tied {  // to the elements that equal the greatest (or least); upstream: 
 };
 template <class T, int From>
 struct Product {  // product of the others; upstream: gradient * product, gradient * product without its only zero
+  static constexpr int sources = 2;
   static constexpr bool needs_value = true;
   template <class Context, class Value>
   SINTER_HD auto gradient(const Context& c, const Value& x) const {

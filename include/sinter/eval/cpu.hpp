@@ -15,14 +15,33 @@ namespace cpu {
 template <class P>
 inline constexpr int block_of = simd_bytes / P::widest;
 
+// A kernel's pointers in local variables, where no store can be taken to change them. A step of 1 or 0 is kept as a mask.
+template <int S>
+struct Sources {
+  const char* data[S > 0 ? S : 1];
+  std::int64_t moves[S > 0 ? S : 1];
+  Sources(const char* const* source, const std::int64_t* step) {
+    for (int k = 0; k < S; ++k) data[k] = source[k], moves[k] = -step[k];
+  }
+};
+template <int K>
+struct Targets {
+  char* data[K > 0 ? K : 1];
+  int mode[K > 0 ? K : 1];
+  Targets(char* const* target, const int* m) {
+    for (int k = 0; k < K; ++k) data[k] = target[k], mode[k] = m[k];
+  }
+};
+
 // Loads leaf I for the elements [j, j + N).
-template <int N>
+template <int N, int S>
 struct Block {
-  const char* const* source;
-  const std::int64_t* step;
+  const Sources<S>& source;
   std::int64_t j;
   template <class T, int I>
-  SINTER_HD auto load() const { return op::load_lanes<N>(reinterpret_cast<const T*>(source[I]) + j * step[I]); }
+  SINTER_HD auto load() const {
+    return op::load_lanes<N>(reinterpret_cast<const T*>(source.data[I]) + (j & source.moves[I]));
+  }
   template <class T>
   SINTER_HD auto constant(T x) const { return op::Lanes<T, N>(x); }
 };
@@ -30,10 +49,11 @@ struct Block {
 template <class P, class T>
 void map_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target, const int*,
                 std::int64_t n) {
-  const P& p = *static_cast<const P*>(plan);
+  const P p = *static_cast<const P*>(plan);
   constexpr int N = block_of<P>;
+  const Sources<P::leaves> from(source, step);
   T* out = reinterpret_cast<T*>(target[0]);
-  for (std::int64_t j = 0; j < n; j += N) op::store_lanes<T>(out + j, p.value(Block<N>{source, step, j}));
+  for (std::int64_t j = 0; j < n; j += N) op::store_lanes<T>(out + j, p.value(Block<N, P::leaves>{from, j}));
 }
 
 // Writes a block to a target as its mode says; `total` gathers what falls on one element.
@@ -49,12 +69,14 @@ template <class Reducer, class P>
 void reduce_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
                    const int* mode, std::int64_t n) {
   using T = typename P::type;
-  const P& p = *static_cast<const P*>(plan);
+  const P p = *static_cast<const P*>(plan);
   constexpr int N = block_of<P>;
+  const Sources<P::leaves> from(source, step);
+  const Targets<1> to(target, mode);
   op::Lanes<T, N> total(Reducer::template neutral<T>());
-  for (std::int64_t j = 0; j < n; j += N) write<Reducer>(target[0], mode[0], j, p.value(Block<N>{source, step, j}), total);
-  if (mode[0] == fold_all) {
-    T* out = reinterpret_cast<T*>(target[0]);
+  for (std::int64_t j = 0; j < n; j += N) write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), total);
+  if (to.mode[0] == fold_all) {
+    T* out = reinterpret_cast<T*>(to.data[0]);
     *out = Reducer::combine(*out, Reducer::horizontal(total));
   }
 }
@@ -90,11 +112,11 @@ struct Sink<N, std::integer_sequence<int, I...>, plan::Types<T...>> : Slot<I, T,
   SINTER_HD bool wants() const { return (wanted >> Subtree::first) & ((1u << Subtree::leaves) - 1u); }
   template <int J, class G>
   SINTER_HD void receive(const G& g) { receive_in<J>(*this, g); }
-  SINTER_HD void deliver(char* const* target, const int* mode, std::int64_t j, Sink& total) {
-    (write<op::Sum>(target[I], mode[I], j, static_cast<Slot<I, T, N>&>(*this).gradient, static_cast<Slot<I, T, N>&>(total).gradient), ...);
+  SINTER_HD void deliver(const Targets<int(sizeof...(I))>& to, std::int64_t j, Sink& total) {
+    (write<op::Sum>(to.data[I], to.mode[I], j, static_cast<Slot<I, T, N>&>(*this).gradient, static_cast<Slot<I, T, N>&>(total).gradient), ...);
   }
-  SINTER_HD void finish(char* const* target, const int* mode) {
-    (finish_one<I, T>(target[I], mode[I]), ...);
+  SINTER_HD void finish(const Targets<int(sizeof...(I))>& to) {
+    (finish_one<I, T>(to.data[I], to.mode[I]), ...);
   }
 
  private:
@@ -118,16 +140,19 @@ void adjoint_kernel(const void* plan, const char* const* source, const std::int6
                     const int* mode, std::int64_t n) {
   constexpr int N = block_of<P>;
   using S = Sink<N, std::make_integer_sequence<int, P::leaves>, typename P::leaf_types>;
-  const auto& a = *static_cast<const Adjoint<P, Up>*>(plan);
+  constexpr int sources = P::leaves + Up::sources;
+  const Adjoint<P, Up> a = *static_cast<const Adjoint<P, Up>*>(plan);
+  const Sources<sources> from(source, step);
+  const Targets<P::leaves> to(target, mode);
   S total(0);
   for (std::int64_t j = 0; j < n; j += N) {
-    const Block<N> context{source, step, j};
+    const Block<N, sources> context{from, j};
     S sink(a.wanted);
     const auto tape = a.plan.template tape<Up::needs_value>(context);
     a.plan.adjoint(tape, a.up.gradient(context, plan::result_of(tape)), sink);
-    sink.deliver(target, mode, j, total);
+    sink.deliver(to, j, total);
   }
-  total.finish(target, mode);
+  total.finish(to);
 }
 
 }  // namespace cpu

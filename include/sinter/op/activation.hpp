@@ -199,13 +199,18 @@ struct GeluTanh {
   static constexpr const char* name = "gelu_tanh";
   static constexpr double k1 = 1.5957691216057307117, k3 = 0.044715 * k1;
   template <class T>
-  SINTER_HD static T f(T x) { return x / (T(1) + exp(x * (T(-k1) - T(k3) * (x * x)))); }
+  SINTER_HD static T f(T x) { return x * gate(x, flat_square(x)); }
   template <class T>
   SINTER_HD static T dx(T x) {
-    const T x2 = where(x * x > T(100), T(100), x * x);  // flat beyond, to the last bit
-    const T s = T(1) / (T(1) + exp(x * (T(-k1) - T(k3) * x2)));
+    const T x2 = flat_square(x), s = gate(x, x2);
     return s + x * (s * (T(1) - s)) * (T(k1) + T(3 * k3) * x2);
   }
+
+ private:  // value and slope in the same words, so that a compiler that sees both computes them once
+  template <class T>
+  SINTER_HD static T flat_square(T x) { return where(x * x > T(100), T(100), x * x); }  // saturated beyond, to the last bit
+  template <class T>
+  SINTER_HD static T gate(T x, T x2) { return T(1) / (T(1) + exp(x * (T(-k1) - T(k3) * x2))); }
 };
 
 }  // namespace op
