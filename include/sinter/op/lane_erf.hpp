@@ -19,7 +19,7 @@ SINTER_HD typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
   // The square's rounding error would be multiplied by x^2: it is split into an exact part and a small one.
   const V high = bits<V>(bits<I>(x) & I(I{} - (typename Lanes<T, N>::Cmp::Int(1) << (sizeof(T) == 4 ? 12 : 27))));
   const E e(-high * high, -(x - high) * (x + high));
-  const V d = T(1) + T(2) * x, r = T(1) / ((x + c) * d), t = (x - c) * d * r;
+  const V t = (x - c) / (x + c);
   V p;
   if constexpr (sizeof(T) == 4) {
     p = ((((-3.906806606e-4f * t - 1.213302908e-3f) * t + 1.311037158e-3f) * t + 8.617535872e-3f) * t - 8.061939335e-3f) * t -
@@ -35,7 +35,8 @@ SINTER_HD typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
     p = ((((p * t - 0.10103906603630115519) * t + 6.8097054254736600082e-2) * t + 1.5379652102619764175e-2) * t -
          0.13962111684056288649) * t + 1.2329951186255525098;
   }
-  return E::scale((e.p + T(1)) * (p * ((x + c) * r)), e.k);
+  const V y = e.scale((e.p + T(1)) * p / (T(1) + T(2) * x));
+  return x == x ? y : x;
 }
 
 // erf(x) / x on [-1, 1], in z = x^2.
@@ -58,13 +59,23 @@ SINTER_HD Lanes<T, N> erfc(Lanes<T, N> x) {
   const auto a = abs(x).v;
   const auto tail = erfc_positive<T, N>(a);
   const auto y = x.v < T(0) ? T(2) - tail : tail;
-  return a < T(0.25) ? T(1) - x.v * erf_small<T>(x.v * x.v) : y;
+  return a < T(0.4) ? T(1) - x.v * erf_small<T>(x.v * x.v) : y;
 }
+// The float's tail is 1 - 1 / P(x)^8: no exponential, and the closer to 1 the more exact.
 template <class T, int N>
 SINTER_HD Lanes<T, N> erf(Lanes<T, N> x) {
-  const auto a = abs(x).v;
-  const auto tail = T(1) - erfc_positive<T, N>(a);
-  return copysign(Lanes<T, N>(a < T(1) ? a * erf_small<T>(a * a) : tail), x);
+  using V = typename Lanes<T, N>::V;
+  const V a = abs(x).v;
+  if constexpr (sizeof(T) == 4) {
+    const V b = a > 3.95f ? V{} + 3.95f : a;
+    const V p = (((((((1.129606176e-4f * b - 9.893657933e-4f) * b + 4.924681707e-3f) * b - 1.139225586e-2f) * b +
+                   2.533961793e-2f) * b + 2.471325181e-4f) * b + 0.106248419f) * b + 0.1345127694f) * b + 1.001108144f;
+    const V p2 = p * p, p4 = p2 * p2;
+    return copysign(Lanes<T, N>(a < 0.95f ? a * erf_small<T>(V(a * a)) : 1.0f - 1.0f / (p4 * p4)), x);
+  } else {
+    const V tail = T(1) - erfc_positive<T, N>(a);
+    return copysign(Lanes<T, N>(a < T(1) ? a * erf_small<T>(a * a) : tail), x);
+  }
 }
 
 }  // namespace lane

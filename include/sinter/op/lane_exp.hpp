@@ -11,39 +11,54 @@ namespace sinter {
 inline namespace SINTER_ABI {
 namespace lane {  // never op: see lane.hpp
 
-// ---- e^x = (1 + p) 2^k with |p| < 0.42
+// ---- e^x = (1 + p) 2^n with |p| < 0.42
 
 template <class T, int N>
 struct ExpParts : Vectors<T, N> {
   using typename Vectors<T, N>::V;
   using typename Vectors<T, N>::I;
   using typename Vectors<T, N>::U;
-  V p;
-  I k;
+  V p, n, t;  // t: n in the low bits
 
-  // Of x + low, |x| < 1500; `low` is what of the exponent did not fit in x.
-  SINTER_HD explicit ExpParts(V x, V low = V{}) {
-    const V t = x * T(1.4426950408889634074) + Ieee<T>::magic;
-    const V n = t - Ieee<T>::magic;
-    k = bits<I>(t) - Ieee<T>::magic_bits;
+  // Of x, |x| < 1500.
+  SINTER_HD explicit ExpParts(V x) : ExpParts(x, [](V r) { return r; }) {}
+  // The same of x + low, where low is what did not fit in x.
+  SINTER_HD ExpParts(V x, V low) : ExpParts(x, [=](V r) { return V(r + low); }) {}
+
+  // 2^-n, where it neither overflows nor underflows.
+  SINTER_HD V inverse() const {
+    return bits<V>(((Ieee<T>::bias + Ieee<T>::magic_bits) - bits<I>(t)) << Ieee<T>::mantissa);
+  }
+  // y 2^(n + more), in two steps as the power may lie outside of T where the product does not.
+  SINTER_HD V scale(V y, int more = 0) const {
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+    if constexpr (sizeof(V) == 64) {
+      if constexpr (sizeof(T) == 4) return __builtin_ia32_scalefps512_mask(y, n + T(more), y, -1, 4);
+      else return __builtin_ia32_scalefpd512_mask(y, n + T(more), y, -1, 4);
+    }
+#endif
+    using F = Ieee<T>;
+    const I k = bits<I>(t) - (F::magic_bits - 2 * F::bias - more);
+    const I half = I(U(k) >> 1);  // unsigned: not every machine shifts 64 signed bits
+    return y * bits<V>(half << F::mantissa) * bits<V>((k - half) << F::mantissa);
+  }
+
+ private:
+  template <class Add>
+  SINTER_HD ExpParts(V x, Add add) {
+    t = x * T(1.4426950408889634074) + Ieee<T>::magic;
+    n = t - Ieee<T>::magic;
     if constexpr (sizeof(T) == 4) {
-      const V r = (x - n * 0.693359375f) + n * 2.12194440e-4f + low;
+      const V r = add((x - n * 0.693359375f) + n * 2.12194440e-4f);
       const V q = (((1.381313083e-3f * r + 8.369418127e-3f) * r + 4.166845696e-2f) * r + 0.166665148f) * r + 0.4999999305f;
       p = r * r * q + r;
     } else {
-      const V r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10 + low;
+      const V r = add((x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10);
       const V q = ((((2.499899446555497953e-8 * r + 2.7631686508282247977e-7) * r + 2.7557597179110720036e-6) * r +
                     2.4801489354812957241e-5) * r + 1.9841269486173246859e-4) * r + 1.3888888946917267727e-3;
       p = r * r * ((((q * r + 8.3333333335076533067e-3) * r + 4.166666666651916458e-2) * r + 0.16666666666666386319) * r +
                    0.50000000000000116996) + r;
     }
-  }
-  // 2^n for a number that neither overflows nor underflows.
-  SINTER_HD static V power(I n) { return bits<V>((n + Ieee<T>::bias) << Ieee<T>::mantissa); }
-  // y 2^n, in two steps as 2^n may lie outside of T where the product does not.
-  SINTER_HD static V scale(V y, I n) {
-    const I half = I(U(n + 4096) >> 1) - 2048;  // unsigned: not every machine shifts 64 signed bits
-    return y * power(half) * power(n - half);
   }
 };
 
@@ -59,19 +74,18 @@ template <class T, int N>
 SINTER_HD Lanes<T, N> exp(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   const E e(exp_range<T>(x.v));
-  return E::scale(e.p + T(1), e.k);
+  return e.scale(e.p + T(1));
 }
 template <class T, int N>
 SINTER_HD Lanes<T, N> expm1(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
-  using I = typename E::I;
-  constexpr T lowest = sizeof(T) == 4 ? T(-18) : T(-38);  // -1 to the last bit
+  constexpr T lowest = sizeof(T) == 4 ? T(-18) : T(-38), big = sizeof(T) == 4 ? T(40) : T(80);  // -1 and e^x to the last bit
   V a = exp_range<T>(x.v);
   a = a < lowest ? V{} + lowest : a;
   const E e(a);
-  const I k = e.k > 60 ? I{} + 60 : e.k;
-  return copysign(Lanes<T, N>(E::scale(e.p + (T(1) - E::power(-k)), e.k)), x);
+  const V s = a > big ? V{} : e.inverse();
+  return copysign(Lanes<T, N>(e.scale(e.p + (T(1) - s))), x);
 }
 template <class T, int N>
 SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both divided by 2^k
@@ -81,7 +95,7 @@ SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both di
   V a = abs(x).v * T(2);
   a = a > highest ? V{} + highest : a;
   const E e(a);
-  const V s = E::power(-e.k);
+  const V s = e.inverse();
   return copysign(Lanes<T, N>((e.p + (T(1) - s)) / (e.p + (T(1) + s))), x);
 }
 template <class T, int N>
@@ -93,13 +107,13 @@ SINTER_HD Lanes<T, N> sinh(Lanes<T, N> x) {
   if constexpr (sizeof(T) == 4) {
     q = (2.037739695e-4f * z + 8.330211549e-3f) * z + 0.1666671824f;
   } else {
-    q = (((((7.7593122653227795064e-13 * z + 1.6057340338075549291e-10) * z + 2.5052123398618284617e-8) * z +
+    q = (((((7.7593122653227795064e-13 * z + 1.6057240338075549291e-10) * z + 2.5052123398618284617e-8) * z +
            2.7557319155336247426e-6) * z + 1.9841269841437684373e-4) * z + 8.3333333333331388023e-3) * z +
         0.16666666666666667429;
   }
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
   const E e(a > highest ? V{} + highest : a);
-  const V half = E::scale(e.p + T(1), e.k - 1);  // e^|x| / 2, which overflows later than e^|x|
+  const V half = e.scale(e.p + T(1), -1);  // e^|x| / 2, which overflows later than e^|x|
   return copysign(Lanes<T, N>(a < T(1) ? a * z * q + a : half - T(0.25) / half), x);
 }
 template <class T, int N>
@@ -109,7 +123,7 @@ SINTER_HD Lanes<T, N> cosh(Lanes<T, N> x) {
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
   const V a = abs(x).v;
   const E e(a > highest ? V{} + highest : a);
-  const V half = E::scale(e.p + T(1), e.k - 1);
+  const V half = e.scale(e.p + T(1), -1);
   return half + T(0.25) / half;
 }
 
