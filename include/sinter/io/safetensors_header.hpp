@@ -20,9 +20,8 @@
 namespace sinter {
 namespace safetensors {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-              "sinter: safetensors files are read and written as they lie in "
-              "memory, which takes a little-endian machine");
+// Files are read and written as they lie in memory.
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sinter: safetensors files take a little-endian machine");
 
 inline constexpr std::uint64_t max_header = 100'000'000;
 inline constexpr const char* metadata_key = "__metadata__";
@@ -246,18 +245,12 @@ class Header {
   }
   std::string expected() const {
     switch (place_) {
-      case Place::outside:
-        return "the header's object";
-      case Place::top:
-        return in_entry_ ? "an object" : "the metadata's object";
-      case Place::metadata:
-        return "a string for metadata key " + quoted(key_);
-      case Place::entry:
-        return field_ == "dtype" ? "a dtype's name" : field_ == "shape" ? "a shape" : "data_offsets";
-      case Place::shape:
-        return "an extent";
-      default:
-        return "an offset";
+      case Place::outside: return "the header's object";
+      case Place::top: return in_entry_ ? "an object" : "the metadata's object";
+      case Place::metadata: return "a string for metadata key " + quoted(key_);
+      case Place::entry: return field_ == "dtype" ? "a dtype's name" : field_ == "shape" ? "a shape" : "data_offsets";
+      case Place::shape: return "an extent";
+      default: return "an offset";
     }
   }
   void check(const Entry& e) const {
