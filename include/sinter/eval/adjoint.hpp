@@ -50,53 +50,48 @@ struct GradientTarget {
   bool adds = false;
 };
 
-// Writes the gradients of all wanted leaves of e, whose shape is `shape`. Leaves whose value no slope needs may be empty
-// handles.
-template <class E, class Up, int N>
-void adjoint(const E& e, const Shape<E::rank>& shape, Up up, const Source (&upstream)[N], const GradientTarget* targets) {
-  constexpr int R = E::rank;
-  static const double zero = 0;
-  Space space;
-  set_sizes(space, shape);
+// Folds by sums in the dtypes that gradients are computed in.
+inline void set_sum(Target& t, DType computed) {
+  t.fold = computed == DType::float64 ? cpu::fold<op::Sum, double> : cpu::fold<op::Sum, float>;
+  t.fill = computed == DType::float64 ? cpu::fill<op::Sum, double> : cpu::fill<op::Sum, float>;
+}
+
+// Appends the gradients of n leaves to what a loop writes; returns which are wanted, as bits.
+inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n) {
   unsigned wanted = 0;
-  for_each_leaf(e, [&](const auto& leaf) {
-    using L = std::decay_t<decltype(leaf)>;
-    using C = compute_t<typename L::value_type>;
-    const int k = space.sources++;
-    if (leaf.impl) {
-      set_source<R>(space, k, leaf);
-    } else {
-      Source& s = space.source[k];
-      s.data = reinterpret_cast<const char*>(&zero);
-      s.bytes = int(sizeof(C));
-      for (int i = 0; i < R; ++i) s.stride[i] = 0;
-    }
-    Target& t = space.target[k];
-    ++space.targets;
-    t.bytes = int(sizeof(C));
+  for (int k = 0; k < n; ++k) {
+    Target& t = space.target[space.targets++];
     t.wanted = targets[k].grad != nullptr;
     t.data = nullptr;
-    for (int i = 0; i < R; ++i) t.stride[i] = 0;
-    if (!t.wanted) return;
-    if constexpr (is_floating<C>) {
-      wanted |= 1u << k;
-      TensorImpl& grad = *targets[k].grad;
-      Shape<L::rank> sizes;
-      for (int i = 0; i < L::rank; ++i) sizes[i] = grad.sizes[i];
-      broadcast_strides<R>(t.stride, sizes, contiguous_strides(sizes));
-      t.data = static_cast<char*>(grad.data);
-      t.numel = sizes.numel();
-      t.fold = cpu::fold<op::Sum, C>;
-      t.fill = cpu::fill<op::Sum, C>;
-      for (int i = 0; i < R; ++i) t.folds = t.folds || (t.stride[i] == 0 && space.size[i] != 1);
-      t.adds = targets[k].adds;
-      if (t.folds && !t.adds) t.fill(t.data, t.numel);
-    }
-  });
-  for (const Source& s : upstream) space.source[space.sources++] = s;
+    t.bytes = 1;
+    std::fill_n(t.stride, space.rank, 0);
+    if (!t.wanted) continue;
+    wanted |= 1u << k;
+    const TensorImpl& grad = *targets[k].grad;
+    t.data = static_cast<char*>(grad.data);
+    t.bytes = size_of(grad.dtype);
+    t.numel = grad.numel();
+    t.adds = targets[k].adds;
+    broadcast_strides(t.stride, space.rank, grad);
+    set_sum(t, grad.dtype);
+    for (int i = 0; i < space.rank; ++i) t.folds = t.folds || (t.stride[i] == 0 && space.size[i] != 1);
+    if (t.folds && !t.adds) t.fill(t.data, t.numel);
+  }
+  return wanted;
+}
+
+// Writes the gradients of all wanted leaves of e, whose shape is `shape`, in the types that e computes in. Leaves whose
+// value no slope needs may be empty handles.
+template <class E, class Up>
+void adjoint(const E& e, const std::int64_t* shape, Up up, const Source* upstream, const GradientTarget* targets) {
+  Space space;
+  start(space, E::rank, shape);
+  add_sources(space, Operands<E>(e).at, E::leaves);
+  const unsigned wanted = add_gradients(space, targets, E::leaves);
+  for (int k = 0; k < Up::sources; ++k) space.source[space.sources++] = upstream[k];
   space.collapse();
-  auto p = plan::lower<0>(e);
-  using P = decltype(p);
+  const auto p = plan::lower<0>(e);
+  using P = std::decay_t<decltype(p)>;
   const cpu::Adjoint<P, Up> a{p, up, wanted};
   Driver(space, cpu::adjoint_kernel<P, Up>, &a, cpu::block_of<P>).run();
 }
@@ -106,15 +101,14 @@ template <class T, int R>
 void fold_into(void* base, std::int64_t numel, const Layout<R>& view, const Leaf<T, R>& x) {
   static_assert(std::is_same_v<T, compute_t<T>>, "sinter: gradients are folded in the type that computes");
   Space space;
-  set_sizes(space, view.sizes);
-  set_sources<R>(space, x);
+  start(space, R, view.sizes.d);
+  add_source(space, x.impl);
   Target& t = space.target[space.targets++];
   t.data = static_cast<char*>(base) + view.offset * std::int64_t(sizeof(T));
   t.bytes = int(sizeof(T));
   t.numel = numel - view.offset;
   t.adds = true;
-  t.fold = cpu::fold<op::Sum, T>;
-  t.fill = cpu::fill<op::Sum, T>;
+  set_sum(t, dtype_of<T>());
   for (int i = 0; i < R; ++i) {
     t.stride[i] = view.sizes[i] == 1 ? 0 : view.strides[i];
     t.folds = t.folds || (t.stride[i] == 0 && view.sizes[i] != 1);

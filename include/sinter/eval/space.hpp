@@ -83,13 +83,4 @@ struct Space {
   }
 };
 
-// The strides of a tensor of rank A walked along a space of rank R: aligned at the last axis, 0 where it stretches.
-template <int R, int A>
-void broadcast_strides(std::int64_t* out, const Shape<A>& sizes, const Shape<A>& strides) {
-  for (int i = 0; i < R; ++i) {
-    const int j = i - (R - A);
-    out[i] = j < 0 || sizes[j] == 1 ? 0 : strides[j];
-  }
-}
-
 }  // namespace sinter

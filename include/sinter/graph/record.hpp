@@ -10,16 +10,59 @@
 namespace sinter {
 inline namespace SINTER_ABI {
 
-// Whether a statement over e is to be recorded.
-template <class E>
-bool records(const E& e) {
+// Whether a statement over these operands is to be recorded.
+inline bool records(const Operand* in, int n) {
   if (!is_grad_enabled()) return false;
-  bool wanted = false;
-  for_each_leaf(e, [&](const auto& leaf) {
-    if constexpr (is_floating<typename std::decay_t<decltype(leaf)>::value_type>) wanted = wanted || requires_grad(leaf.impl);
-  });
-  return wanted;
+  for (int k = 0; k < n; ++k)
+    if (is_floating_dtype((*in[k])->dtype) && requires_grad(*in[k])) return true;
+  return false;
 }
+template <class E>
+bool records(const E& e) { return records(Operands<E>(e).at, E::leaves); }
+
+// The gradients of one fused loop: where they are to go, and the memory they are written to. That is what has arrived
+// before in this pass, a fresh tensor, or that of an earlier leaf which is the same tensor.
+struct Outlets {
+  GradientTarget target[max_leaves];
+  Ref<TensorImpl> fresh[max_leaves];
+
+  Outlets(const Edge* edge, int n) {
+    for (int k = 0; k < n; ++k)
+      if (edge[k]) prepare(edge, k);
+  }
+  // Hands over the fresh ones; those of half and bfloat16 were computed in float.
+  void deliver(const Edge* edge, int n) {
+    for (int k = 0; k < n; ++k)
+      if (fresh[k]) give(edge[k], narrowed(std::move(fresh[k]), edge[k].dtype()));
+  }
+
+ private:
+  void prepare(const Edge* edge, int k) {
+    for (int i = 0; i < k; ++i)
+      if (target[i].grad && edge[i] == edge[k]) {
+        target[k] = {target[i].grad, true};
+        return;
+      }
+    const DType computed = compute_dtype(edge[k].dtype());
+    Ref<TensorImpl>& sum = arrived(edge[k]);
+    if (sum && computed == edge[k].dtype() && sum.unique() && sum->storage.unique() && is_dense(*sum)) {
+      target[k] = {sum.get(), true};
+    } else {
+      fresh[k] = empty_dense(computed, edge[k].shape());
+      target[k] = {fresh[k].get(), false};
+    }
+  }
+  static Ref<TensorImpl> narrowed(Ref<TensorImpl> g, DType dtype) {
+    if (g->dtype == dtype) return g;
+    Ref<TensorImpl> out = empty_dense(dtype, g->shape());
+    const float* from = static_cast<const float*>(g->data);
+    for (std::int64_t i = 0, n = g->numel(); i < n; ++i) {
+      if (dtype == DType::float16) static_cast<half*>(out->data)[i] = half(from[i]);
+      else static_cast<bfloat16*>(out->data)[i] = bfloat16(from[i]);
+    }
+    return out;
+  }
+};
 
 // What backward needs of an expression: its form, the leaves whose values the slopes read, and where gradients go.
 template <class E, bool NeedsValue>
@@ -34,69 +77,39 @@ struct SavedExpr {
   explicit SavedExpr(const E& from) : e(from), shape(from.shape()) { keep(std::make_integer_sequence<int, count>()); }
 
   // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
-  template <class Up, int N>
-  void backward(const char* op, Up up, const Source (&upstream)[N]) {
-    int k = 0;
-    for_each_leaf(e, [&](const auto& leaf) {
-      if (leaf.impl) version[k].check(op, leaf.impl);
-      ++k;
-    });
-    GradientTarget target[count];
-    Ref<TensorImpl> fresh[count];
-    k = 0;
-    for_each_leaf(e, [&](const auto& leaf) {
-      using C = compute_t<typename std::decay_t<decltype(leaf)>::value_type>;
-      if (edge[k]) prepare(k, dtype_of<C>(), target, fresh);
-      ++k;
-    });
-    adjoint(e, shape, up, upstream, target);
-    k = 0;
-    for_each_leaf(e, [&](const auto& leaf) {
-      using T = typename std::decay_t<decltype(leaf)>::value_type;
-      if (fresh[k]) give(edge[k], narrowed<T, std::decay_t<decltype(leaf)>::rank>(std::move(fresh[k])));
-      ++k;
-    });
+  template <class Up>
+  void backward(const char* op, Up up, const Source* upstream) {
+    check(op, Operands<E>(e).at, version, count);
+    Outlets outlets(edge, count);
+    adjoint(e, shape.d, up, upstream, outlets.target);
+    outlets.deliver(edge, count);
   }
   void release() {
     for_each_leaf(e, [](auto& leaf) { leaf.impl.reset(); });
   }
 
  private:
+  static void check(const char* op, const Operand* in, const SavedVersion* version, int n) {
+    for (int k = 0; k < n; ++k)
+      if (*in[k]) version[k].check(op, *in[k]);
+  }
   template <int... J>
   void keep(std::integer_sequence<int, J...>) {
     const bool needed[] = {Plan::template needed<J>(NeedsValue)..., false};
     int k = 0;
     for_each_leaf(e, [&](auto& leaf) {
-      if constexpr (is_floating<typename std::decay_t<decltype(leaf)>::value_type>) edge[k] = Edge(leaf.impl);
-      if (needed[k]) {
-        version[k].keep(leaf.impl);
-        if (leaf.impl->node) leaf.impl = TensorImpl::alias(*leaf.impl);  // the edge keeps the node; this, the values only
-      } else {
-        leaf.impl.reset();
-      }
+      keep_one(leaf.impl, edge[k], version[k], needed[k]);
       ++k;
     });
   }
-  // The memory that gradient k is written to: what arrived before in this pass, a fresh tensor, or that of an earlier leaf
-  // which is the same tensor.
-  void prepare(int k, DType computed, GradientTarget* target, Ref<TensorImpl>* fresh) {
-    for (int i = 0; i < k; ++i)
-      if (target[i].grad && edge[i] == edge[k]) {
-        target[k] = {target[i].grad, true};
-        return;
-      }
-    Ref<TensorImpl>& sum = arrived(edge[k]);
-    if (sum && computed == edge[k].dtype() && sum.unique() && sum->storage.unique() && is_dense(*sum)) {
-      target[k] = {sum.get(), true};
+  static void keep_one(Ref<TensorImpl>& t, Edge& edge, SavedVersion& version, bool needed) {
+    if (is_floating_dtype(t->dtype)) edge = Edge(t);
+    if (needed) {
+      version.keep(t);
+      if (t->node) t = TensorImpl::alias(*t);  // the edge keeps the node; this, the values only
     } else {
-      fresh[k] = empty_dense(computed, edge[k].shape());
-      target[k] = {fresh[k].get(), false};
+      t.reset();
     }
-  }
-  template <class T, int R>
-  static Ref<TensorImpl> narrowed(Ref<TensorImpl> g) {
-    if constexpr (is_reduced_float<T>) return compute(to<T>(Leaf<float, R>(std::move(g)))).impl;
-    else return g;
   }
 };
 
@@ -114,7 +127,7 @@ struct MapBackward {
   void run(Node& node) {
     const TensorImpl& grad = *node.outputs[0].grad;
     Source up[1] = {upstream_source(grad)};
-    broadcast_strides<E::rank>(up[0].stride, saved.shape, contiguous_strides(saved.shape));
+    broadcast_strides(up[0].stride, E::rank, grad);
     saved.backward(node.name, Direct<typename E::value_type, E::leaves>{}, up);
   }
   void release() { saved.release(); }
@@ -163,7 +176,7 @@ struct ReduceBackward {
   auto same(const F& e) const { return Reduce<Other, F, K, Keep>(Other::name, e, mask); }
   Source source(const Leaf<T, rank>& dense) const {
     Source s = upstream_source(*dense.impl);
-    reduced_strides<E::rank, Keep>(s.stride, dense.shape(), mask);
+    reduced_strides(s.stride, E::rank, *dense.impl, mask, Keep);
     return s;
   }
   // The result with the reduced dimensions still there, to be compared with the operand.
@@ -171,7 +184,7 @@ struct ReduceBackward {
     Ref<TensorImpl> t = TensorImpl::alias(*result.impl);
     t->rank = E::rank;
     for (int i = 0; i < E::rank; ++i) t->sizes[i] = (mask >> i) & 1u ? 1 : saved.shape[i];
-    reduced_strides<E::rank, Keep>(t->strides, result.shape(), mask);
+    reduced_strides(t->strides, E::rank, *result.impl, mask, Keep);
     return Leaf<T, E::rank>(std::move(t));
   }
 };

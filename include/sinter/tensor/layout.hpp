@@ -145,4 +145,50 @@ bool reshaped(const Layout<A>& l, const Shape<R>& sizes, Layout<R>& out) {
   return true;
 }
 
+// The views as values: a layout function with its arguments, of which a view's node keeps a copy.
+struct Transpose {
+  int d0, d1;
+  template <int R>
+  Layout<R> operator()(const Layout<R>& l) const { return transposed(l, d0, d1); }
+};
+template <int R>
+struct Permute {
+  Shape<R> dims;
+  Layout<R> operator()(const Layout<R>& l) const { return permuted(l, dims); }
+};
+struct Stretch {  // start:stop:step along d
+  int d;
+  std::int64_t start, stop, step;
+  template <int R>
+  Layout<R> operator()(const Layout<R>& l) const { return sliced(l, d, start, stop, step); }
+};
+struct Select {
+  int d;
+  std::int64_t index;
+  template <int R>
+  Layout<R - 1> operator()(const Layout<R>& l) const { return selected(l, d, index); }
+};
+struct Unsqueeze {
+  int d;
+  template <int R>
+  Layout<R + 1> operator()(const Layout<R>& l) const { return unsqueezed(l, d); }
+};
+template <int N>
+struct ExpandTo {
+  Shape<N> sizes;
+  template <int R>
+  Layout<N> operator()(const Layout<R>& l) const { return expanded("expand", l, sizes); }
+};
+template <int N>
+struct ReshapeTo {
+  Shape<N> sizes;
+  template <int R>
+  Layout<N> operator()(const Layout<R>& l) const {
+    Layout<N> v;
+    if (!reshaped(l, sizes, v))
+      fail<ShapeError>("view: shape ", l.sizes, " with strides ", l.strides, " cannot be viewed as ", sizes, "; use reshape()");
+    return v;
+  }
+};
+
 }  // namespace sinter

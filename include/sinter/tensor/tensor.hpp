@@ -268,6 +268,18 @@ inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool
   run_backward({Edge(root)}, std::move(grads), retain_graph, nullptr);
 }
 
+// Whether writing to `out` could change an operand before it is read: one that shares its memory in another layout.
+inline bool overlaps(const TensorImpl& out, const Operand* in, int n) {
+  for (int k = 0; k < n; ++k) {
+    const TensorImpl& t = **in[k];
+    if (t.storage != out.storage) continue;
+    bool same = t.data == out.data && t.rank == out.rank && t.dtype == out.dtype;
+    for (int i = 0; same && i < t.rank; ++i) same = t.sizes[i] == out.sizes[i] && t.strides[i] == out.strides[i];
+    if (!same) return true;
+  }
+  return false;
+}
+
 // out[...] = e. Recorded where e or what `out` was requires a gradient.
 template <class T, int R, class E>
 void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
@@ -287,24 +299,16 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
       if (out.impl->is_view)
         fail<GradError>(op, ": a view cannot be changed in place while gradients are recorded; use where(), scatter() or cat()");
     }
-    bool overlaps = false;
-    for_each_leaf(e, [&](const auto& leaf) {
-      if (leaf.impl->storage != out.impl->storage) return;
-      bool same = leaf.impl->data == out.impl->data && leaf.rank == R && sizeof(*leaf.data()) == sizeof(T);
-      for (int i = 0; same && i < R; ++i) same = leaf.impl->sizes[i] == out.impl->sizes[i] && leaf.impl->strides[i] == out.impl->strides[i];
-      overlaps = overlaps || !same;
-    });
+    const bool overlapping = overlaps(*out.impl, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
     bool narrower = E::rank != R;
     if constexpr (E::rank == R) narrower = e.shape() != out.shape();
-    if (recorded && (overlaps || narrower)) {
-      const Leaf<T, R> wide = make_view<R>("expand", evaluate_flat(e), [s = out.shape()](const auto& l) { return expanded("expand", l, s); });
-      return write_in_place(op, out, Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, wide, {}, {}));
-    }
-    device_of(op, e);
+    if (recorded && (overlapping || narrower))
+      return write_in_place(op, out, make_view<R>("expand", evaluate_flat(e), ExpandTo<R>{out.shape()}));
+    common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
       if (recorded) node = make_node(op, MapBackward<std::decay_t<decltype(e)>>{SavedExpr<std::decay_t<decltype(e)>, false>(e)});
-    if (overlaps) assign(out, compute(e));
+    if (overlapping) assign(out, compute(e));
     else assign(out, e);
     out.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
     if (out.impl->node) out.impl->node->outputs[out.impl->output].tensor = nullptr;

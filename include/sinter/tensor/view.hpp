@@ -52,7 +52,7 @@ template <class E>
 auto transpose(const Expr<E>& e, std::int64_t dim0, std::int64_t dim1) {
   constexpr int R = E::rank;
   const int d0 = wrap_dim("transpose", dim0, R), d1 = wrap_dim("transpose", dim1, R);
-  return make_view<R>("transpose", materialize(e.self()), [=](const auto& l) { return transposed(l, d0, d1); });
+  return make_view<R>("transpose", materialize(e.self()), Transpose{d0, d1});
 }
 template <class E>
 auto t(const Expr<E>& e) {
@@ -62,7 +62,7 @@ auto t(const Expr<E>& e) {
 template <class E>
 auto permute(const Expr<E>& e, const Shape<E::rank>& order) {
   const Shape<E::rank> dims = check_permutation(order);
-  return make_view<E::rank>("permute", materialize(e.self()), [=](const auto& l) { return permuted(l, dims); });
+  return make_view<E::rank>("permute", materialize(e.self()), Permute<E::rank>{dims});
 }
 // Elements [start, stop) along dim in steps of step > 0, as Python slices: negative counts from the end, bounds are clipped.
 template <class E>
@@ -71,7 +71,7 @@ auto slice(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t 
   if (step <= 0) fail<IndexError>("slice: the step must be positive, not ", step);
   const std::int64_t n = e.self().shape()[d];
   const auto clip = [n](std::int64_t i) { return i < 0 ? (i + n < 0 ? 0 : i + n) : (i > n ? n : i); };
-  return make_view<E::rank>("slice", materialize(e.self()), [d, start = clip(start), stop = clip(stop), step](const auto& l) { return sliced(l, d, start, stop, step); });
+  return make_view<E::rank>("slice", materialize(e.self()), Stretch{d, clip(start), clip(stop), step});
 }
 // Throws IndexError where the stretch is not within the extent.
 template <class E>
@@ -80,7 +80,7 @@ auto narrow(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t
   const std::int64_t n = e.self().shape()[d], from = start < 0 ? start + n : start;
   if (from < 0 || length < 0 || from > n - length)
     fail<IndexError>("narrow: start ", start, " and length ", length, " exceed extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank>("narrow", materialize(e.self()), [=](const auto& l) { return sliced(l, d, from, from + length, 1); });
+  return make_view<E::rank>("narrow", materialize(e.self()), Stretch{d, from, from + length, 1});
 }
 template <class E>
 auto select(const Expr<E>& e, std::int64_t dim, std::int64_t index) {
@@ -88,35 +88,30 @@ auto select(const Expr<E>& e, std::int64_t dim, std::int64_t index) {
   const std::int64_t n = e.self().shape()[d];
   if (index < -n || index >= n)
     fail<IndexError>("select: index ", index, " is out of range for extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank - 1>("select", materialize(e.self()), [=, i = index < 0 ? index + n : index](const auto& l) { return selected(l, d, i); });
+  return make_view<E::rank - 1>("select", materialize(e.self()), Select{d, index < 0 ? index + n : index});
 }
 // Drops dimension dim; its extent must be one, since the rank is part of the type.
 template <class E>
 auto squeeze(const Expr<E>& e, std::int64_t dim) {
   const int d = wrap_dim("squeeze", dim, E::rank);
   if (e.self().shape()[d] != 1) fail<ShapeError>("squeeze: extent ", e.self().shape()[d], " is not one (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank - 1>("squeeze", materialize(e.self()), [=](const auto& l) { return selected(l, d, 0); });
+  return make_view<E::rank - 1>("squeeze", materialize(e.self()), Select{d, 0});
 }
 template <class E>
 auto unsqueeze(const Expr<E>& e, std::int64_t dim) {
   const int d = wrap_dim("unsqueeze", dim, E::rank + 1);
-  return make_view<E::rank + 1>("unsqueeze", materialize(e.self()), [=](const auto& l) { return unsqueezed(l, d); });
+  return make_view<E::rank + 1>("unsqueeze", materialize(e.self()), Unsqueeze{d});
 }
 template <int N, class E>
 auto expand(const Expr<E>& e, const Shape<N>& sizes) {
-  return make_view<N>("expand", materialize(e.self()), [=](const auto& l) { return expanded("expand", l, sizes); });
+  return make_view<N>("expand", materialize(e.self()), ExpandTo<N>{sizes});
 }
 // Throws ShapeError where the strides cannot express it.
 template <int N, class E>
 auto view(const Expr<E>& e, const Shape<N>& sizes) {
   const auto x = materialize(e.self());
   const Shape<N> wanted = inferred_sizes("view", x.numel(), sizes, x.shape());
-  return make_view<N>("view", x, [=](const auto& l) {
-    Layout<N> v;
-    if (!reshaped(l, wanted, v))
-      fail<ShapeError>("view: shape ", l.sizes, " with strides ", l.strides, " cannot be viewed as ", wanted, "; use reshape()");
-    return v;
-  });
+  return make_view<N>("view", x, ReshapeTo<N>{wanted});
 }
 // A view where strides allow it, else a copy.
 template <int N, class E>
