@@ -32,7 +32,8 @@ fi
 
 # A build that fails leaves the tests that it did build; those run all the same, and the build counts as one failure.
 built=0
-cmake --preset "$preset" && cmake --build "$build" -j 2 -- -k || built=1
+keep_going=-k; [ "${CMAKE_GENERATOR:-}" = Ninja ] && keep_going=-k0
+cmake --preset "$preset" && cmake --build "$build" -j 2 -- $keep_going || built=1
 [ -f "$build/CTestTestfile.cmake" ] || { echo "0 passed, 1 failed"; exit 1; }
 results=$build/Testing/results.xml
 rm -f "$results"
