@@ -58,7 +58,7 @@ struct Hardtanh {
   template <class T>
   SINTER_HD T f(T x) const { return Clamp{min_val, max_val}.f(x); }
   template <class T>
-  SINTER_HD T dx(T x) const { return where((x <= T(min_val)) | (x >= T(max_val)), T(0), T(1)); }
+  SINTER_HD T dx(T x) const { return where((x > T(min_val)) & (x < T(max_val)), T(1), T(0)); }
 };
 
 struct Relu6 {
@@ -74,7 +74,7 @@ struct HardSigmoid {
   template <class T>
   SINTER_HD static T f(T x) { return Relu6::f(x + T(3)) / T(6); }
   template <class T>
-  SINTER_HD static T dx(T x) { return where((x > T(-3)) & (x < T(3)), T(1.0 / 6), T(0)); }
+  SINTER_HD static T dx(T x) { return where((x > T(-3)) & (x < T(3)), T(1.0f / 6), T(0)); }  // a float's sixth, like PyTorch
 };
 
 struct HardSwish {
@@ -83,7 +83,7 @@ struct HardSwish {
   SINTER_HD static T f(T x) { return x * HardSigmoid::f(x); }
   template <class T>
   SINTER_HD static T dx(T x) {
-    const T inside = where(x <= T(3), x / T(3) + T(0.5), T(1));
+    const T inside = where(x >= T(3), T(1), x / T(3) + T(0.5));
     return where(x < T(-3), T(0), inside);
   }
 };
@@ -94,27 +94,27 @@ struct Elu {
   static constexpr const char* name = "elu";
   double alpha = 1;
   template <class T>
-  SINTER_HD T f(T x) const { return where(x <= T(0), T(alpha) * expm1(x), x); }
+  SINTER_HD T f(T x) const { return where(x > T(0), x, T(alpha) * expm1(x)); }
   template <class T>
-  SINTER_HD T dx(T x) const { return where(x <= T(0), T(alpha) * exp(x), T(1)); }
+  SINTER_HD T dx(T x) const { return where(x > T(0), T(1), T(alpha) * exp(x)); }
 };
 
 struct Celu {
   static constexpr const char* name = "celu";
   double alpha = 1;
   template <class T>
-  SINTER_HD T f(T x) const { return where(x <= T(0), T(alpha) * expm1(x / T(alpha)), x); }
+  SINTER_HD T f(T x) const { return where(x > T(0), x, T(alpha) * expm1(x / T(alpha))); }
   template <class T>
-  SINTER_HD T dx(T x) const { return where(x <= T(0), exp(x / T(alpha)), T(1)); }
+  SINTER_HD T dx(T x) const { return where(x > T(0), T(1), exp(x / T(alpha))); }
 };
 
 struct Selu {
   static constexpr const char* name = "selu";
   static constexpr double scale = 1.0507009873554804934, alpha = 1.6732632423543772848;
   template <class T>
-  SINTER_HD static T f(T x) { return where(x <= T(0), T(scale * alpha) * expm1(x), T(scale) * x); }
+  SINTER_HD static T f(T x) { return where(x > T(0), T(scale) * x, T(scale * alpha) * expm1(x)); }
   template <class T>
-  SINTER_HD static T dx(T x) { return where(x <= T(0), T(scale * alpha) * exp(x), T(scale)); }
+  SINTER_HD static T dx(T x) { return where(x > T(0), T(scale), T(scale * alpha) * exp(x)); }
 };
 
 // ---- The logistic function and what is made of it

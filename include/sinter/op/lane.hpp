@@ -72,7 +72,7 @@ struct Lanes {
 
   Lanes() = default;
   SINTER_HD Lanes(V x) : v(x) {}
-  SINTER_HD Lanes(T x) : v(V{} + Word(x)) {}
+  SINTER_HD Lanes(T x) : v(Word(x) - V{}) {}  // not a sum: -0 + 0 is +0
 
   SINTER_HD static Lanes load(const T* p) {
     Lanes r;
