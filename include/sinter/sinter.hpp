@@ -7,4 +7,7 @@
 #include "sinter/tensor/index.hpp"
 
 // Gradients: user-defined ops
+#include "sinter/autograd/checkpoint.hpp"
 #include "sinter/autograd/function.hpp"
+#include "sinter/autograd/grad.hpp"
+#include "sinter/graph/explain.hpp"

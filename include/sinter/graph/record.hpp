@@ -189,9 +189,19 @@ struct ReduceBackward {
   }
 };
 
-// Results of heavy nodes within one statement, by the node's id.
-struct Evaluated {
+// Sees each kernel of a statement as it is about to run: explain() looks here, evaluation does not.
+struct Unobserved {
+  template <class E>
+  void kernel(const char*, const E&, unsigned, bool) {}
+  void twice() {}
+  void cut() {}
+};
+
+// A statement under way: results of heavy nodes by their id, so that copies of a node run once.
+template <class Observer = Unobserved>
+struct Statement {
   static constexpr int limit = 16;
+  Observer observer;
   std::uint64_t id[limit];
   Ref<TensorImpl> result[limit];
   int count = 0;
@@ -205,16 +215,16 @@ struct Evaluated {
   }
 };
 
-// Chains longer than this are cut in two kernels; explain() says so.
+// A longer chain is cut in two kernels; explain() says so.
 inline constexpr int max_ops = 96;
 
 // e without heavy nodes, cut where it is too long for one kernel.
-template <class E>
-auto resolve(const E& e, Evaluated& done);
+template <class E, class S>
+auto resolve(const E& e, S& statement);
 
 // The value of an expression free of heavy nodes.
-template <class E>
-auto evaluate_flat(const E& e) {
+template <class E, class S>
+auto evaluate_flat(const E& e, S& statement) {
   using T = typename E::value_type;
   using Out = Leaf<T, E::rank>;
   if constexpr (E::kind == Kind::leaf) {
@@ -224,6 +234,7 @@ auto evaluate_flat(const E& e) {
     *out.data() = e.value;
     return out;
   } else {
+    statement.observer.kernel("map", e, 0u, false);
     Out out = compute(e);
     using Plan = decltype(plan::lower<0>(e));
     if constexpr (Plan::differentiable)
@@ -231,13 +242,17 @@ auto evaluate_flat(const E& e) {
     return out;
   }
 }
-template <class Reducer, class E, int K, bool Keep>
-auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, Evaluated& done) {
+template <class Reducer, class E, int K, bool Keep, class S>
+auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, S& statement) {
   using Out = Leaf<typename E::value_type, Reduce<Reducer, E, K, Keep>::rank>;
-  if (const Ref<TensorImpl>* known = done.find(r.id)) return Out(*known);
-  auto e = resolve(r.e, done);
+  if (const Ref<TensorImpl>* known = statement.find(r.id)) {
+    statement.observer.twice();
+    return Out(*known);
+  }
+  auto e = resolve(r.e, statement);
   using F = decltype(e);
   const Reduce<Reducer, F, K, Keep> flat(r, std::move(e));
+  statement.observer.kernel(r.scale == 1 ? Reducer::name : "mean", flat.e, flat.mask, !ReduceBackward<Reducer, F, K, Keep>::sums);
   Out out = compute(flat);
   if constexpr (decltype(plan::lower<0>(flat.e))::differentiable)
     if (records(flat.e)) {
@@ -246,38 +261,49 @@ auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, Evaluated& done) {
       if constexpr (!Back::sums) back.result = Out(TensorImpl::alias(*out.impl));
       set_history(out.impl, make_node(Reducer::name, std::move(back)), 0);
     }
-  done.keep(r.id, out.impl);
+  statement.keep(r.id, out.impl);
   return out;
 }
 
-template <class Op, class T, class A, class B, class C>
-auto resolve_map(Op op, T*, A a, B b, C c) {
+template <class Op, class T, class A, class B, class C, class S>
+auto resolve_map(Op op, T* dtype, A a, B b, C c, S& statement) {
   constexpr int leaves = A::leaves + B::leaves + C::leaves, ops = A::ops + B::ops + C::ops;
   if constexpr (leaves > max_leaves || ops >= max_ops) {
-    if constexpr (A::ops >= B::ops && A::ops >= C::ops) return resolve_map(op, static_cast<T*>(nullptr), evaluate_flat(a), std::move(b), std::move(c));
-    else if constexpr (B::ops >= C::ops) return resolve_map(op, static_cast<T*>(nullptr), std::move(a), evaluate_flat(b), std::move(c));
-    else return resolve_map(op, static_cast<T*>(nullptr), std::move(a), std::move(b), evaluate_flat(c));
+    statement.observer.cut();
+    if constexpr (A::ops >= B::ops && A::ops >= C::ops) {
+      auto cut = evaluate_flat(a, statement);
+      return resolve_map(op, dtype, std::move(cut), std::move(b), std::move(c), statement);
+    } else if constexpr (B::ops >= C::ops) {
+      auto cut = evaluate_flat(b, statement);
+      return resolve_map(op, dtype, std::move(a), std::move(cut), std::move(c), statement);
+    } else {
+      auto cut = evaluate_flat(c, statement);
+      return resolve_map(op, dtype, std::move(a), std::move(b), std::move(cut), statement);
+    }
   } else {
     return Map<Op, T, A, B, C>(op, std::move(a), std::move(b), std::move(c));
   }
 }
-template <class E>
-auto resolve(const E& e, Evaluated& done) {
-  if constexpr (E::kind == Kind::reduction) return evaluate_reduce(e, done);
-  else if constexpr (E::kind == Kind::map && (E::heavy || E::leaves > max_leaves || E::ops >= max_ops))
-    return resolve_map(e.op, static_cast<typename E::value_type*>(nullptr), resolve(e.a, done), resolve(e.b, done), resolve(e.c, done));
-  else return e;
+template <class E, class S>
+auto resolve(const E& e, S& statement) {
+  if constexpr (E::kind == Kind::reduction) {
+    return evaluate_reduce(e, statement);
+  } else if constexpr (E::kind == Kind::map && (E::heavy || E::leaves > max_leaves || E::ops >= max_ops)) {
+    auto a = resolve(e.a, statement);
+    auto b = resolve(e.b, statement);
+    auto c = resolve(e.c, statement);
+    return resolve_map(e.op, static_cast<typename E::value_type*>(nullptr), std::move(a), std::move(b), std::move(c), statement);
+  } else {
+    return e;
+  }
 }
 
 // The value of any expression, recorded where an operand requires a gradient.
 template <class E>
 auto evaluate(const E& e) {
-  if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) {
-    Evaluated done;
-    return evaluate_flat(resolve(e, done));
-  } else {
-    return evaluate_flat(e);
-  }
+  Statement<> statement;
+  if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) return evaluate_flat(resolve(e, statement), statement);
+  else return evaluate_flat(e, statement);
 }
 
 }  // namespace SINTER_ABI

@@ -288,8 +288,8 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     if (!out.impl) fail<Error>(op, ": the tensor is undefined");
     if (broadcast_shapes(op, out.shape(), source.shape()) != out.shape())
       fail<ShapeError>(op, ": shape ", source.shape(), " does not broadcast to ", out.shape());
-    Evaluated done;
-    const auto flat = resolve(source, done);
+    Statement<> statement;
+    const auto flat = resolve(source, statement);
     const Map<op::Cast<compute_t<T>>, T, std::decay_t<decltype(flat)>> e({}, flat, {}, {});
     const bool recorded = records(e);
     const bool was_recorded = is_grad_enabled() && requires_grad(out.impl);
@@ -303,7 +303,7 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     bool narrower = E::rank != R;
     if constexpr (E::rank == R) narrower = e.shape() != out.shape();
     if (recorded && (overlapping || narrower))
-      return write_in_place(op, out, make_view<R>("expand", evaluate_flat(e), ExpandTo<R>{out.shape()}));
+      return write_in_place(op, out, make_view<R>("expand", evaluate_flat(e, statement), ExpandTo<R>{out.shape()}));
     common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
