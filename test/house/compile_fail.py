@@ -19,9 +19,9 @@ def check(path):
     if status == 0:
         return [f"{case}: compiles"]
     if not asserted:
-        return [f"{case}: expected \"{expected[1]}\", got:"] + errors[:8]
+        return ["\n".join([f"{case}: expected \"{expected[1]}\", got:"] + errors[:8])]
     if len(errors) > MOST_ERRORS:
-        return [f"{case}: {len(errors)} errors, at most {MOST_ERRORS}:"] + errors[:12]
+        return ["\n".join([f"{case}: {len(errors)} errors, at most {MOST_ERRORS}:"] + errors[:12])]
     return []
 
 
