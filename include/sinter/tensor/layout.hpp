@@ -191,4 +191,13 @@ struct ReshapeTo {
   }
 };
 
+// One layout function after another.
+template <class F, class G>
+struct Then {
+  F first;
+  G second;
+  template <int R>
+  auto operator()(const Layout<R>& l) const { return second(first(l)); }
+};
+
 }  // namespace sinter

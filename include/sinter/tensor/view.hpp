@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Views: the same elements under another layout, without a copy. Their gradient walks the same layout of the base's.
-// A view of an expression evaluates it first; a view of a tensor stays inside the fusion.
+// A view of an expression is that expression over views of its tensors, so that it stays inside the fusion.
 #pragma once
 
 #include "sinter/tensor/tensor.hpp"
@@ -48,11 +48,35 @@ Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout) {
   return y;
 }
 
+// e, of shape `whole` once broadcast, seen through a layout function.
+template <int R2, class E, int R, class F>
+auto push_view(const char* op, const E& e, const Shape<R>& whole, F layout) {
+  if constexpr (E::kind == Kind::map) {
+    auto a = push_view<R2>(op, e.a, whole, layout);
+    auto b = push_view<R2>(op, e.b, whole, layout);
+    auto c = push_view<R2>(op, e.c, whole, layout);
+    return Map<decltype(e.op), typename E::value_type, decltype(a), decltype(b), decltype(c)>(e.op, std::move(a), std::move(b), std::move(c));
+  } else if constexpr (E::kind == Kind::reduction) {
+    return push_view<R2>(op, evaluate(e), whole, layout);
+  } else if constexpr (E::kind == Kind::leaf && E::rank > 0) {
+    const auto v = make_view<R2>(op, e, Then<ExpandTo<R>, F>{{whole}, layout});
+    return Leaf<typename E::value_type, R2>(v.impl);
+  } else {
+    return e;  // a scalar is the same from every side
+  }
+}
+template <int R2, class E, class F>
+auto view_of(const char* op, const Expr<E>& expr, F layout) {
+  const E& e = expr.self();
+  if constexpr (E::kind == Kind::map) return push_view<R2>(op, e, Shape<E::rank>(e.shape()), layout);
+  else return make_view<R2>(op, evaluate(e), layout);
+}
+
 template <class E>
 auto transpose(const Expr<E>& e, std::int64_t dim0, std::int64_t dim1) {
   constexpr int R = E::rank;
   const int d0 = wrap_dim("transpose", dim0, R), d1 = wrap_dim("transpose", dim1, R);
-  return make_view<R>("transpose", materialize(e.self()), Transpose{d0, d1});
+  return view_of<R>("transpose", e, Transpose{d0, d1});
 }
 template <class E>
 auto t(const Expr<E>& e) {
@@ -62,7 +86,7 @@ auto t(const Expr<E>& e) {
 template <class E>
 auto permute(const Expr<E>& e, const Shape<E::rank>& order) {
   const Shape<E::rank> dims = check_permutation(order);
-  return make_view<E::rank>("permute", materialize(e.self()), Permute<E::rank>{dims});
+  return view_of<E::rank>("permute", e, Permute<E::rank>{dims});
 }
 // Elements [start, stop) along dim in steps of step > 0, as Python slices: negative counts from the end, bounds are clipped.
 template <class E>
@@ -71,7 +95,7 @@ auto slice(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t 
   if (step <= 0) fail<IndexError>("slice: the step must be positive, not ", step);
   const std::int64_t n = e.self().shape()[d];
   const auto clip = [n](std::int64_t i) { return i < 0 ? (i + n < 0 ? 0 : i + n) : (i > n ? n : i); };
-  return make_view<E::rank>("slice", materialize(e.self()), Stretch{d, clip(start), clip(stop), step});
+  return view_of<E::rank>("slice", e, Stretch{d, clip(start), clip(stop), step});
 }
 // Throws IndexError where the stretch is not within the extent.
 template <class E>
@@ -80,7 +104,7 @@ auto narrow(const Expr<E>& e, std::int64_t dim, std::int64_t start, std::int64_t
   const std::int64_t n = e.self().shape()[d], from = start < 0 ? start + n : start;
   if (from < 0 || length < 0 || from > n - length)
     fail<IndexError>("narrow: start ", start, " and length ", length, " exceed extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank>("narrow", materialize(e.self()), Stretch{d, from, from + length, 1});
+  return view_of<E::rank>("narrow", e, Stretch{d, from, from + length, 1});
 }
 template <class E>
 auto select(const Expr<E>& e, std::int64_t dim, std::int64_t index) {
@@ -88,30 +112,29 @@ auto select(const Expr<E>& e, std::int64_t dim, std::int64_t index) {
   const std::int64_t n = e.self().shape()[d];
   if (index < -n || index >= n)
     fail<IndexError>("select: index ", index, " is out of range for extent ", n, " (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank - 1>("select", materialize(e.self()), Select{d, index < 0 ? index + n : index});
+  return view_of<E::rank - 1>("select", e, Select{d, index < 0 ? index + n : index});
 }
 // Drops dimension dim; its extent must be one, since the rank is part of the type.
 template <class E>
 auto squeeze(const Expr<E>& e, std::int64_t dim) {
   const int d = wrap_dim("squeeze", dim, E::rank);
   if (e.self().shape()[d] != 1) fail<ShapeError>("squeeze: extent ", e.self().shape()[d], " is not one (axis ", d, " of ", e.self().shape(), ")");
-  return make_view<E::rank - 1>("squeeze", materialize(e.self()), Select{d, 0});
+  return view_of<E::rank - 1>("squeeze", e, Select{d, 0});
 }
 template <class E>
 auto unsqueeze(const Expr<E>& e, std::int64_t dim) {
   const int d = wrap_dim("unsqueeze", dim, E::rank + 1);
-  return make_view<E::rank + 1>("unsqueeze", materialize(e.self()), Unsqueeze{d});
+  return view_of<E::rank + 1>("unsqueeze", e, Unsqueeze{d});
 }
 template <int N, class E>
 auto expand(const Expr<E>& e, const Shape<N>& sizes) {
-  return make_view<N>("expand", materialize(e.self()), ExpandTo<N>{sizes});
+  return view_of<N>("expand", e, ExpandTo<N>{sizes});
 }
 // Throws ShapeError where the strides cannot express it.
 template <int N, class E>
 auto view(const Expr<E>& e, const Shape<N>& sizes) {
-  const auto x = materialize(e.self());
-  const Shape<N> wanted = inferred_sizes("view", x.numel(), sizes, x.shape());
-  return make_view<N>("view", x, ReshapeTo<N>{wanted});
+  const auto from = e.self().shape();
+  return view_of<N>("view", e, ReshapeTo<N>{inferred_sizes("view", from.numel(), sizes, from)});
 }
 // A view where strides allow it, else a copy.
 template <int N, class E>
