@@ -33,11 +33,12 @@ class Driver {
     if (total == 0) return;
     inner_ = s_.size[s_.rank - 1];
     rows_ = total / inner_;
-    bool folds = false;
+    bool folds = false, gathers = false;
     for (int t = 0; t < s_.targets; ++t) folds = folds || s_.target[t].folds;
+    for (int k = 0; k < s_.sources; ++k) gathers = gathers || s_.source[k].stride[s_.rank - 1] > 1;
     const bool wide = total >= parallel_threshold;
     if (!wide) return walk(0, rows_, 0, inner_, nullptr);
-    if (!folds) return run_disjoint();
+    if (!folds) return gathers && rows_ > 1 ? run_tiled() : run_disjoint();
     run_folding(total);
   }
 
@@ -54,6 +55,16 @@ class Driver {
       const std::int64_t blocks = (inner_ + grain - 1) / grain;
       parallel_for(blocks, true, [&](std::int64_t c) { walk(0, rows_, c * grain, std::min(inner_, (c + 1) * grain), nullptr); });
     }
+  }
+
+  // Where an operand's columns are far apart in memory: tiles, in which neighbouring rows find their cache lines again.
+  void run_tiled() {
+    constexpr std::int64_t tile_rows = 32, tile_columns = 64;
+    const std::int64_t stripes = (rows_ + tile_rows - 1) / tile_rows;
+    parallel_for(stripes, true, [&](std::int64_t c) {
+      for (std::int64_t j = 0; j < inner_; j += tile_columns)
+        walk(c * tile_rows, std::min(rows_, (c + 1) * tile_rows), j, std::min(inner_, j + tile_columns), nullptr);
+    });
   }
 
   // Whether two rows (or two columns) may fall on the same element of a folding target.

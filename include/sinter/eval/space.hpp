@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "sinter/core/config.hpp"
 #include "sinter/core/shape.hpp"
@@ -46,8 +47,11 @@ struct Space {
     return n;
   }
 
-  // Drops extents of one and merges neighbours that every operand walks as one.
+  // Orders the dimensions so that the innermost has the smallest strides, drops extents of one, and merges neighbours that
+  // every operand walks as one.
   void collapse() {
+    for (int i = 1; i < rank; ++i)
+      for (int j = i; j > 0 && belongs_inside(j - 1, j); --j) swap(j - 1, j);
     int out = 0;
     for (int i = 0; i < rank; ++i) {
       if (size[i] == 1) continue;
@@ -70,6 +74,20 @@ struct Space {
   }
 
  private:
+  // Whether `outer` should be walked within `inner`. Operands decide in turn, the written ones first; one that is broadcast
+  // along either has no opinion.
+  bool belongs_inside(int outer, int inner) const {
+    for (int k = 0; k < targets; ++k)
+      if (const std::int64_t a = target[k].stride[outer], b = target[k].stride[inner]; a != 0 && b != 0 && a != b) return a < b;
+    for (int k = 0; k < sources; ++k)
+      if (const std::int64_t a = source[k].stride[outer], b = source[k].stride[inner]; a != 0 && b != 0 && a != b) return a < b;
+    return false;
+  }
+  void swap(int i, int j) {
+    std::swap(size[i], size[j]);
+    for (int k = 0; k < sources; ++k) std::swap(source[k].stride[i], source[k].stride[j]);
+    for (int k = 0; k < targets; ++k) std::swap(target[k].stride[i], target[k].stride[j]);
+  }
   bool merges(int outer, int inner) const {
     for (int k = 0; k < sources; ++k)
       if (source[k].stride[outer] != source[k].stride[inner] * size[inner]) return false;

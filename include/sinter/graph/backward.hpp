@@ -14,12 +14,45 @@ namespace sinter {
 struct BackwardPass {
   std::uint64_t id = 0;
   bool retain_graph = false;
+  const char* running = "";             // the node whose gradients are arriving
   std::vector<Ref<Node>> queue;         // a heap, the latest node on top
   std::vector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
 };
 inline BackwardPass*& current_pass() {
   thread_local BackwardPass* pass = nullptr;
   return pass;
+}
+
+// While it lives, backward on this thread throws GradError where a gradient first becomes NaN, naming the operation.
+// https://pytorch.org/docs/stable/autograd.html#anomaly-detection
+class DetectAnomaly {
+ public:
+  DetectAnomaly() : before_(std::exchange(enabled(), true)) {}
+  DetectAnomaly(const DetectAnomaly&) = delete;
+  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
+  ~DetectAnomaly() { enabled() = before_; }
+  static bool& enabled() {
+    thread_local bool on = false;
+    return on;
+  }
+
+ private:
+  bool before_;
+};
+
+inline double element_of(const TensorImpl& t, std::int64_t i) {
+  switch (t.dtype) {
+    case DType::float32: return static_cast<const float*>(t.data)[i];
+    case DType::float64: return static_cast<const double*>(t.data)[i];
+    case DType::float16: return float(static_cast<const half*>(t.data)[i]);
+    case DType::bfloat16: return float(static_cast<const bfloat16*>(t.data)[i]);
+    default: return 0;
+  }
+}
+inline void check_anomaly(const TensorImpl& grad) {
+  for (std::int64_t i = 0, n = grad.numel(); i < n; ++i)
+    if (const double x = element_of(grad, i); x != x)
+      fail<GradError>("backward of ", current_pass()->running, " gave NaN (element ", i, " of a gradient of shape ", grad.shape(), ")");
 }
 
 inline bool is_dense(const TensorImpl& t) {
@@ -93,6 +126,7 @@ inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arrivin
 // Sends a dense gradient along an edge; queues the node or notes the leaf that gets its first.
 inline void give(const Edge& e, Ref<TensorImpl> g) {
   if (!e) return;
+  if (DetectAnomaly::enabled()) check_anomaly(*g);
   BackwardPass& pass = *current_pass();
   if (e.leaf) {
     if (!e.leaf->arriving) pass.leaves.push_back(e.leaf);
@@ -163,6 +197,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
         for (Wanted& w : *wanted)
           if (w.edge.node == node && w.edge.output == i) w.grad = out.grad;
     }
+    pass.running = node->name;
     node->run(*node);
     if (!retain_graph) {
       node->release(*node);

@@ -32,6 +32,9 @@ struct Outlets {
   }
   // Hands over the fresh ones; those of half and bfloat16 were computed in float.
   void deliver(const Edge* edge, int n) {
+    if (DetectAnomaly::enabled())
+      for (int k = 0; k < n; ++k)
+        if (target[k].grad) check_anomaly(*target[k].grad);
     for (int k = 0; k < n; ++k)
       if (fresh[k]) give(edge[k], narrowed(std::move(fresh[k]), edge[k].dtype()));
   }
