@@ -63,11 +63,9 @@ auto full_like(const Expr<E>& e, S value) { return full<typename E::value_type>(
 
 // ---- From values
 
-// A scalar: tensor(1.5).
-template <class S, std::enable_if_t<std::is_arithmetic_v<S>, int> = 0>
-auto tensor(S value) { return full(Shape<0>{}, value); }
-template <class T, class S, std::enable_if_t<is_dtype<T> && std::is_arithmetic_v<S>, int> = 0>
-Tensor<T, 0> tensor(S value) { return full<T>(Shape<0>{}, value); }
+// A scalar: tensor(1.5), tensor<double>(1.5).
+template <class T = void, class S, std::enable_if_t<std::is_arithmetic_v<S>, int> = 0>
+auto tensor(S value) { return full<T>(Shape<0>{}, value); }
 // Nested lists of equal lengths: tensor({{1., 2.}, {3., 4.}}).
 template <class T = void, class S, std::size_t N>
 auto tensor(const S (&v)[N]) {
