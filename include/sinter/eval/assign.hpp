@@ -61,8 +61,9 @@ template <class Reducer, class E, int K, bool Keep>
 auto compute(const Reduce<Reducer, E, K, Keep>& r) {
   using T = typename E::value_type;
   using C = compute_t<T>;
+  constexpr int R = Reduce<Reducer, E, K, Keep>::rank;
   common_device(Reducer::name, Operands<E>(r.e).at, E::leaves);
-  Leaf<C, r.rank> out(TensorImpl::empty(dtype_of<C>(), r.sizes));
+  Leaf<C, R> out(TensorImpl::empty(dtype_of<C>(), r.sizes));
   Space space;
   const auto shape = r.e.shape();
   start(space, E::rank, shape.d);
@@ -78,7 +79,7 @@ auto compute(const Reduce<Reducer, E, K, Keep>& r) {
   if constexpr (std::is_same_v<C, T>) {
     return out;
   } else {
-    Leaf<T, r.rank> narrow(TensorImpl::empty(dtype_of<T>(), r.sizes));
+    Leaf<T, R> narrow(TensorImpl::empty(dtype_of<T>(), r.sizes));
     for (std::int64_t i = 0; i < n; ++i) narrow.data()[i] = T(out.data()[i]);
     return narrow;
   }
