@@ -6,7 +6,7 @@
 #include <atomic>
 #include <limits>
 
-#include "sinter/expr/functions.hpp"
+#include "sinter/expr/map.hpp"
 #include "sinter/op/reduce.hpp"
 
 namespace sinter {

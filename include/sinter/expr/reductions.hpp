@@ -3,6 +3,7 @@
 // `keepdim` behind; dimensions count from the end where negative. The operand never exists in memory.
 #pragma once
 
+#include "sinter/expr/functions.hpp"
 #include "sinter/expr/reduce.hpp"
 
 namespace sinter {
