@@ -60,6 +60,20 @@ struct Mask {
   friend SINTER_HD Mask operator!(Mask a) { return {~a.v}; }
 };
 
+// Integers wrap around, which in C++ only unsigned ones may.
+template <class T>
+struct Wrapping {
+  using type = T;
+};
+template <>
+struct Wrapping<std::int32_t> {
+  using type = std::uint32_t;
+};
+template <>
+struct Wrapping<std::int64_t> {
+  using type = std::uint64_t;
+};
+
 // N lanes of T. A bool takes a byte, 0 or 1.
 template <class T, int N>
 struct Lanes {
@@ -67,6 +81,8 @@ struct Lanes {
   static constexpr int size = N;
   using Word = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>;
   typedef Word V __attribute__((vector_size(N * sizeof(Word))));
+  using Wrap = typename Wrapping<Word>::type;
+  typedef Wrap W __attribute__((vector_size(N * sizeof(Word))));
   using Cmp = Mask<int(sizeof(Word)), N>;
   V v;
 
@@ -82,11 +98,11 @@ struct Lanes {
   SINTER_HD void store(T* p) const { std::memcpy(p, &v, sizeof(V)); }
   SINTER_HD T operator[](int i) const { return T(v[i]); }
 
-  friend SINTER_HD Lanes operator+(Lanes a, Lanes b) { return a.v + b.v; }
-  friend SINTER_HD Lanes operator-(Lanes a, Lanes b) { return a.v - b.v; }
-  friend SINTER_HD Lanes operator*(Lanes a, Lanes b) { return a.v * b.v; }
+  friend SINTER_HD Lanes operator+(Lanes a, Lanes b) { return V(W(a.v) + W(b.v)); }
+  friend SINTER_HD Lanes operator-(Lanes a, Lanes b) { return V(W(a.v) - W(b.v)); }
+  friend SINTER_HD Lanes operator*(Lanes a, Lanes b) { return V(W(a.v) * W(b.v)); }
   friend SINTER_HD Lanes operator/(Lanes a, Lanes b) { return a.v / b.v; }
-  friend SINTER_HD Lanes operator-(Lanes a) { return -a.v; }
+  friend SINTER_HD Lanes operator-(Lanes a) { return V(-W(a.v)); }
   friend SINTER_HD Cmp operator==(Lanes a, Lanes b) { return {a.v == b.v}; }
   friend SINTER_HD Cmp operator!=(Lanes a, Lanes b) { return {a.v != b.v}; }
   friend SINTER_HD Cmp operator<(Lanes a, Lanes b) { return {a.v < b.v}; }
@@ -240,11 +256,13 @@ SINTER_HD T fold_lanes(Lanes<T, N> x, F f) {
 }
 template <class T, int N>
 SINTER_HD T sum(Lanes<T, N> x) {
-  return fold_lanes(x, [](T a, T b) { return T(a + b); });
+  using W = typename Wrapping<T>::type;
+  return fold_lanes(x, [](T a, T b) { return T(W(a) + W(b)); });
 }
 template <class T, int N>
 SINTER_HD T prod(Lanes<T, N> x) {
-  return fold_lanes(x, [](T a, T b) { return T(a * b); });
+  using W = typename Wrapping<T>::type;
+  return fold_lanes(x, [](T a, T b) { return T(W(a) * W(b)); });
 }
 template <class T, int N>
 SINTER_HD T max(Lanes<T, N> x) {

@@ -66,8 +66,7 @@ struct ExpParts : Vectors<T, N> {
 template <class T, class V>
 SINTER_HD V exp_range(V x) {
   constexpr T lo = sizeof(T) == 4 ? T(-104) : T(-746), hi = sizeof(T) == 4 ? T(89) : T(710);
-  x = x < lo ? V{} + lo : x;
-  return x > hi ? V{} + hi : x;
+  return at_most(at_least(x, lo), hi);
 }
 
 template <class T, int N>
@@ -81,8 +80,7 @@ SINTER_HD Lanes<T, N> expm1(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T lowest = sizeof(T) == 4 ? T(-18) : T(-38), big = sizeof(T) == 4 ? T(40) : T(80);  // -1 and e^x to the last bit
-  V a = exp_range<T>(x.v);
-  a = a < lowest ? V{} + lowest : a;
+  const V a = at_least(exp_range<T>(x.v), lowest);
   const E e(a);
   const V s = a > big ? V{} : e.inverse();
   return copysign(Lanes<T, N>(e.scale(e.p + (T(1) - s))), x);
@@ -92,9 +90,7 @@ SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both di
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(20) : T(40);
-  V a = abs(x).v * T(2);
-  a = a > highest ? V{} + highest : a;
-  const E e(a);
+  const E e(at_most(V(abs(x).v * T(2)), highest));
   const V s = e.inverse();
   return copysign(Lanes<T, N>((e.p + (T(1) - s)) / (e.p + (T(1) + s))), x);
 }
@@ -112,7 +108,7 @@ SINTER_HD Lanes<T, N> sinh(Lanes<T, N> x) {
         0.16666666666666667429;
   }
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
-  const E e(a > highest ? V{} + highest : a);
+  const E e(at_most(a, highest));
   const V half = e.scale(e.p + T(1), -1);  // e^|x| / 2, which overflows later than e^|x|
   return copysign(Lanes<T, N>(a < T(1) ? a * z * q + a : half - T(0.25) / half), x);
 }
@@ -122,7 +118,7 @@ SINTER_HD Lanes<T, N> cosh(Lanes<T, N> x) {
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
   const V a = abs(x).v;
-  const E e(a > highest ? V{} + highest : a);
+  const E e(at_most(a, highest));
   const V half = e.scale(e.p + T(1), -1);
   return half + T(0.25) / half;
 }

@@ -57,6 +57,44 @@ SINTER_HD bool any(Mask<B, N> m) {
   }
 }
 
+// x, but at least (at most) the bound; a NaN stays. GCC does not see the one instruction in the comparison.
+template <class T, class V>
+SINTER_HD V at_least(V x, T low) {
+  const V bound = V{} + low;
+#if defined(__SSE2__) && !defined(__clang__) && !defined(__CUDACC__)
+  constexpr bool single = sizeof(T) == 4;
+  if constexpr (sizeof(V) == 16 && single) return __builtin_ia32_maxps(bound, x);
+  if constexpr (sizeof(V) == 16 && !single) return __builtin_ia32_maxpd(bound, x);
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && single) return __builtin_ia32_maxps256(bound, x);
+  if constexpr (sizeof(V) == 32 && !single) return __builtin_ia32_maxpd256(bound, x);
+#endif
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && single) return __builtin_ia32_maxps512_mask(bound, x, x, -1, 4);
+  if constexpr (sizeof(V) == 64 && !single) return __builtin_ia32_maxpd512_mask(bound, x, x, -1, 4);
+#endif
+#endif
+  return x < bound ? bound : x;
+}
+template <class T, class V>
+SINTER_HD V at_most(V x, T high) {
+  const V bound = V{} + high;
+#if defined(__SSE2__) && !defined(__clang__) && !defined(__CUDACC__)
+  constexpr bool single = sizeof(T) == 4;
+  if constexpr (sizeof(V) == 16 && single) return __builtin_ia32_minps(bound, x);
+  if constexpr (sizeof(V) == 16 && !single) return __builtin_ia32_minpd(bound, x);
+#if defined(__AVX__)
+  if constexpr (sizeof(V) == 32 && single) return __builtin_ia32_minps256(bound, x);
+  if constexpr (sizeof(V) == 32 && !single) return __builtin_ia32_minpd256(bound, x);
+#endif
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && single) return __builtin_ia32_minps512_mask(bound, x, x, -1, 4);
+  if constexpr (sizeof(V) == 64 && !single) return __builtin_ia32_minpd512_mask(bound, x, x, -1, 4);
+#endif
+#endif
+  return x > bound ? bound : x;
+}
+
 // ---- Roots. The compilers make one instruction of a loop of square roots only where errno does not matter to them.
 
 template <class T, int N>

@@ -22,7 +22,7 @@ struct Quadrant : Vectors<T, N> {
 
   SINTER_HD explicit Quadrant(V x) {
     const V t = x * T(0.63661977236758134308) + Ieee<T>::magic, n = t - Ieee<T>::magic;
-    q = bits<I>(t);
+    q = bits<I>(t) & 3;
     if constexpr (sizeof(T) == 4) {  // pi/2 in pieces short enough for exact products
       const V r = (((x - n * 0x1.92p+0f) - n * 0x1.fb4p-12f) - n * 0x1.444p-24f) - n * 0x1.68c234p-39f, z = r * r;
       sin = ((-1.951665909e-4f * z + 8.332173572e-3f) * z - 0.1666665487f) * z * r + r;
