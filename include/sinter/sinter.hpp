@@ -11,3 +11,14 @@
 #include "sinter/autograd/function.hpp"
 #include "sinter/autograd/grad.hpp"
 #include "sinter/graph/explain.hpp"
+
+// Optimizers and schedules of the learning rate
+#include "sinter/optim/adagrad.hpp"
+#include "sinter/optim/adam.hpp"
+#include "sinter/optim/adamw.hpp"
+#include "sinter/optim/clip.hpp"
+#include "sinter/optim/lr_scheduler.hpp"
+#include "sinter/optim/one_cycle.hpp"
+#include "sinter/optim/plateau.hpp"
+#include "sinter/optim/rmsprop.hpp"
+#include "sinter/optim/sgd.hpp"

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Adagrad (Duchi, Hazan and Singer 2011). https://pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
+#pragma once
+
+#include "sinter/optim/optimizer.hpp"
+
+namespace sinter {
+namespace optim {
+
+class AdagradOptions {
+ public:
+  AdagradOptions(double lr = 1e-2) : lr_(lr) {}
+  double lr() const { return lr_; }
+  double lr_decay() const { return lr_decay_; }
+  double weight_decay() const { return weight_decay_; }
+  double initial_accumulator_value() const { return initial_accumulator_value_; }
+  double eps() const { return eps_; }
+  AdagradOptions& lr(double v) { return lr_ = v, *this; }
+  AdagradOptions& lr_decay(double v) { return lr_decay_ = v, *this; }
+  AdagradOptions& weight_decay(double v) { return weight_decay_ = v, *this; }
+  AdagradOptions& initial_accumulator_value(double v) { return initial_accumulator_value_ = v, *this; }
+  AdagradOptions& eps(double v) { return eps_ = v, *this; }
+
+  template <class V>
+  void visit(V&& v) {
+    v("lr", lr_), v("lr_decay", lr_decay_), v("weight_decay", weight_decay_), v("eps", eps_);
+    v("initial_accumulator_value", initial_accumulator_value_);
+  }
+  void check() const {
+    check_option(lr_ >= 0, "Adagrad", "lr", lr_);
+    check_option(lr_decay_ >= 0, "Adagrad", "lr_decay", lr_decay_);
+    check_option(weight_decay_ >= 0, "Adagrad", "weight_decay", weight_decay_);
+    check_option(initial_accumulator_value_ >= 0, "Adagrad", "initial_accumulator_value", initial_accumulator_value_);
+    check_option(eps_ >= 0, "Adagrad", "eps", eps_);
+  }
+
+ private:
+  double lr_, lr_decay_ = 0, weight_decay_ = 0, initial_accumulator_value_ = 0, eps_ = 1e-10;
+};
+
+inline namespace SINTER_ABI {
+
+template <class C>
+struct AdagradRule {
+  C lr, weight_decay, eps;
+  template <class V>
+  void operator()(V& p, V g, V* s) const {
+    g = g + V(weight_decay) * p;
+    s[0] = s[0] + g * g;
+    p = p - V(lr) * g / (lane::sqrt(s[0]) + V(eps));
+  }
+};
+
+class Adagrad : public Optimizer<Adagrad, AdagradOptions> {
+ public:
+  static constexpr const char* name = "Adagrad";
+  Adagrad(ParameterList params, const AdagradOptions& options = {}) : Optimizer(std::move(params), options) {}
+
+  static std::vector<const char*> slots(const AdagradOptions&) { return {"sum"}; }
+  static double initial(const AdagradOptions& o) { return o.initial_accumulator_value(); }
+  static void update(const AdagradOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+    update_all<1>(updates, [&](int i, auto c) {
+      using C = decltype(c);
+      const double lr = o.lr() / (1 + double(steps[std::size_t(i)] - 1) * o.lr_decay());
+      return AdagradRule<C>{C(lr), C(o.weight_decay()), C(o.eps())};
+    });
+  }
+};
+
+}  // namespace SINTER_ABI
+}  // namespace optim
+}  // namespace sinter

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Stochastic gradient descent with momentum. https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
+#pragma once
+
+#include "sinter/optim/optimizer.hpp"
+
+namespace sinter {
+namespace optim {
+
+class SGDOptions {
+ public:
+  SGDOptions(double lr = 1e-3) : lr_(lr) {}
+  double lr() const { return lr_; }
+  double momentum() const { return momentum_; }
+  double dampening() const { return dampening_; }
+  double weight_decay() const { return weight_decay_; }
+  bool nesterov() const { return nesterov_; }
+  SGDOptions& lr(double v) { return lr_ = v, *this; }
+  SGDOptions& momentum(double v) { return momentum_ = v, *this; }
+  SGDOptions& dampening(double v) { return dampening_ = v, *this; }
+  SGDOptions& weight_decay(double v) { return weight_decay_ = v, *this; }
+  SGDOptions& nesterov(bool v) { return nesterov_ = v, *this; }
+
+  template <class V>
+  void visit(V&& v) {
+    v("lr", lr_), v("momentum", momentum_), v("dampening", dampening_), v("weight_decay", weight_decay_);
+    v("nesterov", nesterov_);
+  }
+  void check() const {
+    check_option(lr_ >= 0, "SGD", "lr", lr_);
+    check_option(momentum_ >= 0, "SGD", "momentum", momentum_);
+    check_option(weight_decay_ >= 0, "SGD", "weight_decay", weight_decay_);
+    if (nesterov_ && (momentum_ <= 0 || dampening_ != 0))
+      fail<ValueError>("SGD: nesterov takes a momentum above 0 and no dampening, not momentum ", momentum_, " and dampening ", dampening_);
+  }
+
+ private:
+  double lr_, momentum_ = 0, dampening_ = 0, weight_decay_ = 0;
+  bool nesterov_ = false;
+};
+
+inline namespace SINTER_ABI {
+
+template <class C, bool Momentum, bool Nesterov>
+struct SGDRule {
+  C lr, momentum, keep, weight_decay;  // keep: 1 - dampening, but 1 in the first step
+  template <class V>
+  void operator()(V& p, V g, V* s) const {
+    g = g + V(weight_decay) * p;
+    if constexpr (Momentum) {
+      s[0] = V(momentum) * s[0] + V(keep) * g;
+      g = Nesterov ? g + V(momentum) * s[0] : s[0];
+    }
+    p = p - V(lr) * g;
+  }
+};
+
+class SGD : public Optimizer<SGD, SGDOptions> {
+ public:
+  static constexpr const char* name = "SGD";
+  SGD(ParameterList params, const SGDOptions& options = {}) : Optimizer(std::move(params), options) {}
+
+  static std::vector<const char*> slots(const SGDOptions& o) {
+    return o.momentum() != 0 ? std::vector<const char*>{"momentum_buffer"} : std::vector<const char*>{};
+  }
+  static double initial(const SGDOptions&) { return 0; }
+  static void update(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+    if (o.momentum() == 0) return run<false, false>(o, updates, steps);
+    if (o.nesterov()) return run<true, true>(o, updates, steps);
+    run<true, false>(o, updates, steps);
+  }
+
+ private:
+  template <bool Momentum, bool Nesterov>
+  static void run(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+    update_all<Momentum ? 1 : 0>(updates, [&](int i, auto c) {
+      using C = decltype(c);
+      const double keep = steps[std::size_t(i)] == 1 ? 1 : 1 - o.dampening();
+      return SGDRule<C, Momentum, Nesterov>{C(o.lr()), C(o.momentum()), C(keep), C(o.weight_decay())};
+    });
+  }
+};
+
+}  // namespace SINTER_ABI
+}  // namespace optim
+}  // namespace sinter
