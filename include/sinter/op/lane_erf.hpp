@@ -15,7 +15,7 @@ SINTER_HD typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
   using V = typename E::V;
   using I = typename E::I;
   constexpr T highest = sizeof(T) == 4 ? T(10.5) : T(27.5), c = sizeof(T) == 4 ? T(2) : T(4);  // 0 beyond
-  x = at_most(x, highest);
+  x = at_most(x, V{} + highest);
   // The square's rounding error would be multiplied by x^2: it is split into an exact part and a small one.
   const V high = bits<V>(bits<I>(x) & I(I{} - (typename Lanes<T, N>::Cmp::Int(1) << (sizeof(T) == 4 ? 12 : 27))));
   const E e(-high * high, -(x - high) * (x + high));
@@ -67,7 +67,7 @@ SINTER_HD Lanes<T, N> erf(Lanes<T, N> x) {
   using V = typename Lanes<T, N>::V;
   const V a = abs(x).v;
   if constexpr (sizeof(T) == 4) {
-    const V b = at_most(a, 3.95f);
+    const V b = at_most(a, V{} + 3.95f);
     const V p = (((((((1.129606176e-4f * b - 9.893657933e-4f) * b + 4.924681707e-3f) * b - 1.139225586e-2f) * b +
                    2.533961793e-2f) * b + 2.471325181e-4f) * b + 0.106248419f) * b + 0.1345127694f) * b + 1.001108144f;
     const V p2 = p * p, p4 = p2 * p2;

@@ -31,16 +31,14 @@ struct ExpParts : Vectors<T, N> {
   }
   // y 2^(n + more), in two steps as the power may lie outside of T where the product does not.
   SINTER_HD V scale(V y, int more = 0) const {
-#if defined(__AVX512F__) && !defined(__CUDACC__)
-    if constexpr (sizeof(V) == 64) {
-      if constexpr (sizeof(T) == 4) return __builtin_ia32_scalefps512_mask(y, n + T(more), y, -1, 4);
-      else return __builtin_ia32_scalefpd512_mask(y, n + T(more), y, -1, 4);
+    if constexpr (scales<V>) {
+      return scale_by(y, n + T(more));
+    } else {
+      using F = Ieee<T>;
+      const I k = bits<I>(t) - (F::magic_bits - 2 * F::bias - more);
+      const I half = I(U(k) >> 1);  // unsigned: not every machine shifts 64 signed bits
+      return y * bits<V>(half << F::mantissa) * bits<V>((k - half) << F::mantissa);
     }
-#endif
-    using F = Ieee<T>;
-    const I k = bits<I>(t) - (F::magic_bits - 2 * F::bias - more);
-    const I half = I(U(k) >> 1);  // unsigned: not every machine shifts 64 signed bits
-    return y * bits<V>(half << F::mantissa) * bits<V>((k - half) << F::mantissa);
   }
 
  private:
@@ -66,7 +64,7 @@ struct ExpParts : Vectors<T, N> {
 template <class T, class V>
 SINTER_HD V exp_range(V x) {
   constexpr T lo = sizeof(T) == 4 ? T(-104) : T(-746), hi = sizeof(T) == 4 ? T(89) : T(710);
-  return at_most(at_least(x, lo), hi);
+  return at_most(at_least(x, V{} + lo), V{} + hi);
 }
 
 template <class T, int N>
@@ -80,7 +78,7 @@ SINTER_HD Lanes<T, N> expm1(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T lowest = sizeof(T) == 4 ? T(-18) : T(-38), big = sizeof(T) == 4 ? T(40) : T(80);  // -1 and e^x to the last bit
-  const V a = at_least(exp_range<T>(x.v), lowest);
+  const V a = at_least(exp_range<T>(x.v), V{} + lowest);
   const E e(a);
   const V s = a > big ? V{} : e.inverse();
   return copysign(Lanes<T, N>(e.scale(e.p + (T(1) - s))), x);
@@ -90,7 +88,7 @@ SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both di
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(20) : T(40);
-  const E e(at_most(V(abs(x).v * T(2)), highest));
+  const E e(at_most(V(abs(x).v * T(2)), V{} + highest));
   const V s = e.inverse();
   return copysign(Lanes<T, N>((e.p + (T(1) - s)) / (e.p + (T(1) + s))), x);
 }
@@ -108,7 +106,7 @@ SINTER_HD Lanes<T, N> sinh(Lanes<T, N> x) {
         0.16666666666666667429;
   }
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
-  const E e(at_most(a, highest));
+  const E e(at_most(a, V{} + highest));
   const V half = e.scale(e.p + T(1), -1);  // e^|x| / 2, which overflows later than e^|x|
   return copysign(Lanes<T, N>(a < T(1) ? a * z * q + a : half - T(0.25) / half), x);
 }
@@ -118,7 +116,7 @@ SINTER_HD Lanes<T, N> cosh(Lanes<T, N> x) {
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
   const V a = abs(x).v;
-  const E e(at_most(a, highest));
+  const E e(at_most(a, V{} + highest));
   const V half = e.scale(e.p + T(1), -1);
   return half + T(0.25) / half;
 }

@@ -2,7 +2,7 @@
 // Lane blocks: roots, rounding, and the bits of floating-point numbers that the functions of analysis build on.
 #pragma once
 
-#include "sinter/op/lane.hpp"
+#include "sinter/op/lane_isa.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -57,82 +57,10 @@ SINTER_HD bool any(Mask<B, N> m) {
   }
 }
 
-// x, but at least (at most) the bound; a NaN stays. GCC does not see the one instruction in the comparison.
-template <class T, class V>
-SINTER_HD V at_least(V x, T low) {
-  const V bound = V{} + low;
-#if defined(__SSE2__) && !defined(__clang__) && !defined(__CUDACC__)
-  constexpr bool single = sizeof(T) == 4;
-  if constexpr (sizeof(V) == 16 && single) return __builtin_ia32_maxps(bound, x);
-  if constexpr (sizeof(V) == 16 && !single) return __builtin_ia32_maxpd(bound, x);
-#if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && single) return __builtin_ia32_maxps256(bound, x);
-  if constexpr (sizeof(V) == 32 && !single) return __builtin_ia32_maxpd256(bound, x);
-#endif
-#if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && single) return __builtin_ia32_maxps512_mask(bound, x, x, -1, 4);
-  if constexpr (sizeof(V) == 64 && !single) return __builtin_ia32_maxpd512_mask(bound, x, x, -1, 4);
-#endif
-#endif
-  return x < bound ? bound : x;
-}
-template <class T, class V>
-SINTER_HD V at_most(V x, T high) {
-  const V bound = V{} + high;
-#if defined(__SSE2__) && !defined(__clang__) && !defined(__CUDACC__)
-  constexpr bool single = sizeof(T) == 4;
-  if constexpr (sizeof(V) == 16 && single) return __builtin_ia32_minps(bound, x);
-  if constexpr (sizeof(V) == 16 && !single) return __builtin_ia32_minpd(bound, x);
-#if defined(__AVX__)
-  if constexpr (sizeof(V) == 32 && single) return __builtin_ia32_minps256(bound, x);
-  if constexpr (sizeof(V) == 32 && !single) return __builtin_ia32_minpd256(bound, x);
-#endif
-#if defined(__AVX512F__)
-  if constexpr (sizeof(V) == 64 && single) return __builtin_ia32_minps512_mask(bound, x, x, -1, 4);
-  if constexpr (sizeof(V) == 64 && !single) return __builtin_ia32_minpd512_mask(bound, x, x, -1, 4);
-#endif
-#endif
-  return x > bound ? bound : x;
-}
-
-// ---- Roots. The compilers make one instruction of a loop of square roots only where errno does not matter to them.
+// ---- Roots
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> sqrt(Lanes<T, N> x) {
-#if defined(__SSE2__) && !defined(__CUDACC__)
-  constexpr bool single = sizeof(T) == 4;
-  constexpr int bytes = sizeof(x);
-  if constexpr (bytes == 16) {
-    if constexpr (single) return __builtin_ia32_sqrtps(x.v);
-    else return __builtin_ia32_sqrtpd(x.v);
-  }
-#if defined(__AVX__)
-  if constexpr (bytes == 32) {
-    if constexpr (single) return __builtin_ia32_sqrtps256(x.v);
-    else return __builtin_ia32_sqrtpd256(x.v);
-  }
-#endif
-#if defined(__AVX512F__) && defined(__clang__)
-  if constexpr (bytes == 64) {
-    if constexpr (single) return __builtin_ia32_sqrtps512(x.v, 4);
-    else return __builtin_ia32_sqrtpd512(x.v, 4);
-  }
-#elif defined(__AVX512F__)
-  if constexpr (bytes == 64) {
-    if constexpr (single) return __builtin_ia32_sqrtps512_mask(x.v, x.v, -1, 4);
-    else return __builtin_ia32_sqrtpd512_mask(x.v, x.v, -1, 4);
-  }
-#endif
-  if constexpr (bytes < 16) {
-    T a[16 / sizeof(T)] = {};
-    x.store(a);
-    sqrt(Lanes<T, 16 / sizeof(T)>::load(a)).store(a);
-    return Lanes<T, N>::load(a);
-  }
-#endif
-  for (int i = 0; i < N; ++i) x.v[i] = std::sqrt(x.v[i]);
-  return x;
-}
+SINTER_HD Lanes<T, N> sqrt(Lanes<T, N> x) { return root_of(x.v); }
 template <class T, int N>
 SINTER_HD Lanes<T, N> rsqrt(Lanes<T, N> x) { return Lanes<T, N>(T(1)) / sqrt(x); }
 
