@@ -22,3 +22,7 @@
 #include "sinter/optim/plateau.hpp"
 #include "sinter/optim/rmsprop.hpp"
 #include "sinter/optim/sgd.hpp"
+
+// Functions with kernels of their own: products
+#include "sinter/functional/linear.hpp"
+#include "sinter/functional/matmul.hpp"

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Matrix products on raw pointers: packed panels and a register tile, after Goto and van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication" (ACM TOMS 34, 2008). Any strides on any side. The products of one element are
+// added in an order that depends on the inner extent alone: neither on how the result is cut nor on the threads.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "sinter/core/cache.hpp"
+#include "sinter/core/config.hpp"
+#include "sinter/core/parallel.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+namespace cpu {
+
+// Memory for the duration of a kernel.
+template <class T>
+struct Scratch {
+  std::size_t count;
+  T* data;
+  explicit Scratch(std::int64_t n) : count(std::size_t(n)), data(static_cast<T*>(Cache::allocate(count * sizeof(T)))) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { Cache::free(data, count * sizeof(T)); }
+};
+
+// Element (i, j) is data[i * row_step + j * column_step].
+template <class T>
+struct Matrix {
+  T* data;
+  std::int64_t rows, columns, row_step, column_step;
+  Matrix t() const { return {data, columns, rows, column_step, row_step}; }
+  Matrix part(std::int64_t row, std::int64_t column, std::int64_t n, std::int64_t m) const {
+    return {data + row * row_step + column * column_step, n, m, row_step, column_step};
+  }
+};
+
+// What stays in registers: `rows` broadcast elements of the left against `vectors` vectors of the right.
+template <class T>
+struct Tile {
+  typedef T Vector __attribute__((vector_size(simd_bytes)));
+  static constexpr int width = simd_bytes / int(sizeof(T));
+  static constexpr int rows = 6, vectors = simd_bytes == 64 ? 4 : 2, columns = vectors * width;
+  static constexpr std::int64_t depth = 256;  // inner extent of a packed panel
+
+  static SINTER_HD Vector load(const T* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static SINTER_HD void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+};
+
+// to[d * Width + l] = from[l * lane_step + d * depth_step], lanes behind `lanes` are zero.
+template <int Width, class T>
+void pack(T* to, const T* from, int lanes, std::int64_t lane_step, std::int64_t depth, std::int64_t depth_step) {
+  if (lanes < Width) std::memset(to, 0, std::size_t(depth * Width) * sizeof(T));
+  if (lane_step == 1 && lanes == Width) {
+    for (std::int64_t d = 0; d < depth; ++d) std::memcpy(to + d * Width, from + d * depth_step, Width * sizeof(T));
+    return;
+  }
+  constexpr std::int64_t block = 16;  // a cache line of every lane at a time
+  for (std::int64_t d0 = 0; d0 < depth; d0 += block) {
+    const std::int64_t d1 = std::min(depth, d0 + block);
+    for (int l = 0; l < lanes; ++l) {
+      const T* source = from + l * lane_step;
+      for (std::int64_t d = d0; d < d1; ++d) to[d * Width + l] = source[d * depth_step];
+    }
+  }
+}
+
+// One register tile: rows x (V vectors) of the result over the whole depth of two panels.
+template <class T, int V>
+void tile_product(const T* a, const T* b, std::int64_t depth, Matrix<T> c, bool add) {
+  using M = Tile<T>;
+  using Vector = typename M::Vector;
+  constexpr int rows = M::rows, width = M::width;
+  Vector sum[rows][V] = {};
+  for (std::int64_t d = 0; d < depth; ++d, a += rows, b += V * width) {
+    Vector right[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) right[v] = M::load(b + v * width);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] += a[r] * right[v];
+  }
+  if (c.rows == rows && c.columns == V * width && c.column_step == 1) {
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        T* to = c.data + r * c.row_step + v * width;
+        M::store(to, add ? M::load(to) + sum[r][v] : sum[r][v]);
+      }
+  } else {
+    T edge[rows * V * width];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) M::store(edge + (r * V + v) * width, sum[r][v]);
+    for (std::int64_t r = 0; r < c.rows; ++r)
+      for (std::int64_t j = 0; j < c.columns; ++j) {
+        T& to = c.data[r * c.row_step + j * c.column_step];
+        to = add ? to + edge[r * V * width + j] : edge[r * V * width + j];
+      }
+  }
+}
+
+// A panel of the right with only as many vectors as it has columns for.
+template <int V, class T>
+void panel_product(Matrix<const T> b, const T* packed_a, T* packed_b, std::int64_t depth, Matrix<T> c, bool add) {
+  constexpr int rows = Tile<T>::rows, width = Tile<T>::width;
+  if constexpr (V > 1)
+    if (c.columns <= (V - 1) * width) return panel_product<V - 1>(b, packed_a, packed_b, depth, c, add);
+  pack<V * width>(packed_b, b.data, int(c.columns), b.column_step, depth, b.row_step);
+  for (std::int64_t i = 0; i < c.rows; i += rows)
+    tile_product<T, V>(packed_a + i * depth, packed_b, depth, c.part(i, 0, std::min<std::int64_t>(rows, c.rows - i), c.columns), add);
+}
+
+// A block of the result, by one thread.
+template <class T>
+void block_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
+  using M = Tile<T>;
+  const std::int64_t most = std::min(a.columns, M::depth);
+  Scratch<T> left((a.rows + M::rows - 1) / M::rows * M::rows * most), right(M::columns * most);
+  for (std::int64_t k = 0; k < a.columns; k += M::depth) {
+    const std::int64_t depth = std::min(M::depth, a.columns - k);
+    for (std::int64_t i = 0; i < a.rows; i += M::rows)
+      pack<M::rows>(left.data + i * depth, a.data + i * a.row_step + k * a.column_step, int(std::min<std::int64_t>(M::rows, a.rows - i)),
+                    a.row_step, depth, a.column_step);
+    for (std::int64_t j = 0; j < c.columns; j += M::columns) {
+      const std::int64_t columns = std::min<std::int64_t>(M::columns, c.columns - j);
+      panel_product<M::vectors>(b.part(k, j, depth, columns), left.data, right.data, depth, c.part(0, j, c.rows, columns), add || k > 0);
+    }
+  }
+}
+
+// c = a @ b for one row: every column is a sum along a's only row.
+template <class T>
+void row_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
+  using M = Tile<T>;
+  constexpr int width = M::width, chunk = 8 * width;
+  Scratch<T> row(a.columns);
+  for (std::int64_t k = 0; k < a.columns; ++k) row.data[k] = a.data[k * a.column_step];
+  for (std::int64_t j0 = 0; j0 < c.columns; j0 += chunk) {
+    const int n = int(std::min<std::int64_t>(chunk, c.columns - j0));
+    T sum[chunk] = {};
+    if (b.row_step == 1) {
+      for (int j = 0; j < n; ++j) {
+        const T* column = b.data + (j0 + j) * b.column_step;
+        typename M::Vector lanes = {}, more = {};
+        std::int64_t k = 0;
+        for (; k + 2 * width <= a.columns; k += 2 * width) {
+          lanes += M::load(row.data + k) * M::load(column + k);
+          more += M::load(row.data + k + width) * M::load(column + k + width);
+        }
+        lanes += more;
+        T total = 0;
+        for (int l = 0; l < width; ++l) total += lanes[l];
+        for (; k < a.columns; ++k) total += row.data[k] * column[k];
+        sum[j] = total;
+      }
+    } else if (b.column_step == 1 && n == chunk) {
+      typename M::Vector lanes[8] = {};
+      for (std::int64_t k = 0; k < a.columns; ++k)
+#pragma GCC unroll 8
+        for (int v = 0; v < 8; ++v) lanes[v] += row.data[k] * M::load(b.data + k * b.row_step + j0 + v * width);
+      std::memcpy(sum, lanes, sizeof sum);
+    } else {
+      for (std::int64_t k = 0; k < a.columns; ++k)
+        for (int j = 0; j < n; ++j) sum[j] += row.data[k] * b.data[k * b.row_step + (j0 + j) * b.column_step];
+    }
+    for (int j = 0; j < n; ++j) {
+      T& to = c.data[(j0 + j) * c.column_step];
+      to = add ? to + sum[j] : sum[j];
+    }
+  }
+}
+
+// The work of a product that pays for a second thread.
+inline constexpr std::int64_t product_threshold = 1 << 19;
+
+// `count` products of one size: c = a @ b, or c += a @ b. place(i, a, b, c) sets the pointers of product i.
+template <class T, class Place>
+void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add, Place place) {
+  using M = Tile<T>;
+  if (count == 0 || c.rows == 0 || c.columns == 0) return;
+  const auto padded = [](std::int64_t n, std::int64_t m) {
+    return (n + M::rows - 1) / M::rows * M::rows * ((m + M::width - 1) / M::width * M::width);
+  };
+  const bool flipped = c.columns == 1 || (c.rows != 1 && padded(c.columns, c.rows) < padded(c.rows, c.columns));  // c^T = b^T @ a^T
+  const std::int64_t rows = flipped ? c.columns : c.rows, columns = flipped ? c.rows : c.columns;
+  std::int64_t tall = 192, broad = 512;  // a block of c; small enough for several threads to have something to do
+  while (count * ((rows + tall - 1) / tall) * ((columns + broad - 1) / broad) < 8 && tall * broad * a.columns > product_threshold)
+    (broad > 2 * tall ? broad : tall) /= 2;
+  tall = (tall + M::rows - 1) / M::rows * M::rows;
+  broad = (broad + M::columns - 1) / M::columns * M::columns;
+  const std::int64_t down = (rows + tall - 1) / tall, across = (columns + broad - 1) / broad;
+  const bool wide = count * rows * columns * a.columns >= product_threshold;
+  parallel_for(count * down * across, wide, [=](std::int64_t task) {
+    Matrix<const T> x = a, y = b;
+    Matrix<T> z = c;
+    place(task / (down * across), x.data, y.data, z.data);
+    if (flipped) {
+      std::swap(x, y);
+      x = x.t(), y = y.t(), z = z.t();
+    }
+    const std::int64_t i = task / across % down * tall, j = task % across * broad;
+    const std::int64_t n = std::min(tall, rows - i), m = std::min(broad, columns - j), k = x.columns;
+    x = x.part(i, 0, n, k), y = y.part(0, j, k, m), z = z.part(i, j, n, m);
+    if (k == 0) {
+      for (std::int64_t r = 0; r < n && !add; ++r)
+        for (std::int64_t s = 0; s < m; ++s) z.data[r * z.row_step + s * z.column_step] = T(0);
+    } else if (rows == 1) {
+      row_product(x, y, z, add);
+    } else {
+      block_product(x, y, z, add);
+    }
+  });
+}
+
+// c = a @ b, or c += a @ b.
+template <class T>
+void product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add = false) {
+  products(1, a, b, c, add, [](std::int64_t, const T*&, const T*&, T*&) {});
+}
+
+}  // namespace cpu
+}  // namespace SINTER_ABI
+}  // namespace sinter
