@@ -26,3 +26,7 @@
 // Functions with kernels of their own: products
 #include "sinter/functional/linear.hpp"
 #include "sinter/functional/matmul.hpp"
+
+// Data: datasets, the loader, readers of files
+#include "sinter/data/datasets.hpp"
+#include "sinter/data/loader.hpp"

@@ -58,7 +58,7 @@ struct Domain {
 template <class R, class P>
 using result_t = std::conditional_t<std::is_same_v<R, compute_t<P>>, P, R>;
 
-template <class Op, class A>
+template <class Op, class A, if_expr<A> = 0>
 auto map(Op op, const A& a) {
   using P = decltype(Domain<Op, typename expr_t<A>::value_type>::type());
   using R = decltype(op.f(compute_t<P>{}));
