@@ -2,7 +2,9 @@
 // Activations: ops of one argument as in unary.hpp. Written so that neither value nor slope meets inf * 0 at large x.
 #pragma once
 
-#include "sinter/op/unary.hpp"
+#include <limits>
+
+#include "sinter/op/lane_math.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

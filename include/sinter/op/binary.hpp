@@ -3,7 +3,7 @@
 // An op without slopes is piecewise constant. Integers wrap; their division by zero gives 0 and never traps.
 #pragma once
 
-#include "sinter/op/unary.hpp"
+#include "sinter/op/lane_math.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

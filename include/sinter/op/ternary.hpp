@@ -5,6 +5,7 @@
 
 #include "sinter/op/activation.hpp"
 #include "sinter/op/binary.hpp"
+#include "sinter/op/unary.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
