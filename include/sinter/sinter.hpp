@@ -3,8 +3,11 @@
 #pragma once
 
 // Tensors: creation, views, indexing, joining, printing
+#include "sinter/tensor/compare.hpp"
 #include "sinter/tensor/create.hpp"
 #include "sinter/tensor/index.hpp"
+#include "sinter/tensor/join.hpp"
+#include "sinter/tensor/print.hpp"
 
 // Gradients: user-defined ops
 #include "sinter/autograd/checkpoint.hpp"
@@ -23,9 +26,13 @@
 #include "sinter/optim/rmsprop.hpp"
 #include "sinter/optim/sgd.hpp"
 
-// Functions with kernels of their own: products
+// Functions with kernels of their own: products, softmax, losses, searches
+#include "sinter/functional/argmax.hpp"
 #include "sinter/functional/linear.hpp"
+#include "sinter/functional/loss.hpp"
+#include "sinter/functional/loss_classification.hpp"
 #include "sinter/functional/matmul.hpp"
+#include "sinter/functional/softmax.hpp"
 
 // Data: datasets, the loader, readers of files
 #include "sinter/data/datasets.hpp"

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// softmax, log_softmax and logsumexp over any dimension: kernels of their own that read a row while it is in cache.
+#pragma once
+
+#include "sinter/autograd/function.hpp"
+#include "sinter/functional/rows.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+
+template <bool Log, class T>
+void softmax_forward(const Rows& rows, const T* x, T* y) {
+  for_each_walk<T>(rows, [&](const auto& walk, std::int64_t r) {
+    using V = RowBlock<T>;
+    constexpr T low = -std::numeric_limits<T>::infinity();
+    const T* from = x + rows.begin(r);
+    T* to = y + rows.begin(r);
+    V m = V(low), s = V(T(0));
+    walk.each([&](std::int64_t o, std::int64_t c) { m = lane::max(m, load_part(from + o, c, low)); });
+    m = walk.max(m);
+    walk.each([&](std::int64_t o, std::int64_t c) {
+      const V e = lane::exp(load_part(from + o, c, low) - m);
+      if (!Log) store_part(to + o, c, e);
+      s = s + e;
+    });
+    s = walk.sum(s);
+    if constexpr (Log) {
+      const V log_s = lane::log(s);
+      walk.each([&](std::int64_t o, std::int64_t c) { store_part(to + o, c, load_part(from + o, c, low) - m - log_s); });
+    } else {
+      const V factor = V(T(1)) / s;
+      walk.each([&](std::int64_t o, std::int64_t c) { store_part(to + o, c, load_part(to + o, c, T(0)) * factor); });
+    }
+  });
+}
+
+template <bool Log, class T>
+void softmax_backward(const Rows& rows, const T* y, const T* g, T* dx) {
+  for_each_walk<T>(rows, [&](const auto& walk, std::int64_t r) {
+    using V = RowBlock<T>;
+    const std::int64_t b = rows.begin(r);
+    V s = V(T(0));
+    walk.each([&](std::int64_t o, std::int64_t c) {
+      const V up = load_part(g + b + o, c, T(0));
+      s = s + (Log ? up : up * load_part(y + b + o, c, T(0)));
+    });
+    s = walk.sum(s);
+    walk.each([&](std::int64_t o, std::int64_t c) {
+      const V up = load_part(g + b + o, c, T(0)), out = load_part(y + b + o, c, T(0));
+      store_part(dx + b + o, c, Log ? up - lane::exp(out) * s : out * (up - s));
+    });
+  });
+}
+
+template <bool Log, class E>
+auto softmax_over(const char* op, const E& e, std::int64_t dim) {
+  using T = typename E::value_type;
+  constexpr int R = E::rank;
+  static_assert(is_floating<T>, "sinter: softmax() and log_softmax() take a floating point dtype; convert with to<float>(x)");
+  const int d = wrap_dim(op, dim, R);
+  if constexpr (is_reduced_float<T>) {
+    return materialize(to<T>(softmax_over<Log>(op, to<float>(e), dim)));
+  } else {
+    const Tensor<T, R> in = materialize(e);
+    const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
+    const Rows rows(x.shape(), d);
+    Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape()));
+    softmax_forward<Log>(rows, x.data(), y.data());
+    if (!any_requires_grad(in)) return y;
+    auto back = [op, rows, y = Saved(y)](const auto& grad, const auto&) {
+      const Tensor<T, R> out = y.get(op);
+      Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), out.shape()));
+      softmax_backward<Log>(rows, out.data(), grad.data(), dx.data());
+      return std::tuple(dx);
+    };
+    return record(op, y, std::move(back), in);
+  }
+}
+
+// exp(x) / sum(exp(x)) along dim.
+template <class E>
+auto softmax(const Expr<E>& x, std::int64_t dim) { return softmax_over<false>("softmax", x.self(), dim); }
+template <class E>
+auto log_softmax(const Expr<E>& x, std::int64_t dim) { return softmax_over<true>("log_softmax", x.self(), dim); }
+
+// The greatest where it is finite, else 0, by which logsumexp shifts its operand: inf - inf never happens.
+namespace op {
+struct FiniteOrZero {
+  static constexpr const char* name = "finite_or_zero";
+  template <class T>
+  SINTER_HD static T f(T x) { return where(isfinite(x), x, T(0)); }
+};
+}  // namespace op
+
+// log(sum(exp(x))) over some dimensions, as a fused expression: logsumexp(x, 1), logsumexp(x, {0, 2}, keepdim).
+struct LogSumExp {
+  static constexpr const char* name = "logsumexp";
+  template <class E, int K, bool Keep>
+  static auto apply(const E& x, Axes<K, Keep> axes) {
+    using T = typename E::value_type;
+    static_assert(is_floating<T>, "sinter: logsumexp() takes a floating point dtype; convert with to<float>(x)");
+    // Constant for the gradient, since the shift cancels: FiniteOrZero has no slope.
+    const auto shift = [&](auto a) { return map(op::FiniteOrZero{}, reduce<op::Amax>(name, x, a)); };
+    return log(reduce<op::Sum>(name, exp(x - shift(keeping(axes))), axes)) + shift(axes);
+  }
+};
+inline constexpr Reduction<LogSumExp> logsumexp{};
+
+}  // namespace SINTER_ABI
+}  // namespace sinter
