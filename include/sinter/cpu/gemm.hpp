@@ -180,6 +180,29 @@ void row_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
   }
 }
 
+// Whether c^T = b^T @ a^T fills the register tile better than c = a @ b.
+template <class T>
+bool flips(std::int64_t rows, std::int64_t columns) {
+  using M = Tile<T>;
+  const auto padded = [](std::int64_t n, std::int64_t m) {
+    return (n + M::rows - 1) / M::rows * M::rows * ((m + M::width - 1) / M::width * M::width);
+  };
+  return columns == 1 || (rows != 1 && padded(columns, rows) < padded(rows, columns));
+}
+
+// c = a @ b, or c += a @ b, by the calling thread.
+template <class T>
+void serial_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
+  if (a.columns == 0) {
+    for (std::int64_t i = 0; i < c.rows && !add; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j) c.data[i * c.row_step + j * c.column_step] = T(0);
+  } else if (flips<T>(c.rows, c.columns)) {
+    c.columns == 1 ? row_product(b.t(), a.t(), c.t(), add) : block_product(b.t(), a.t(), c.t(), add);
+  } else {
+    c.rows == 1 ? row_product(a, b, c, add) : block_product(a, b, c, add);
+  }
+}
+
 // The work of a product that pays for a second thread.
 inline constexpr std::int64_t product_threshold = 1 << 19;
 
@@ -188,10 +211,7 @@ template <class T, class Place>
 void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add, Place place) {
   using M = Tile<T>;
   if (count == 0 || c.rows == 0 || c.columns == 0) return;
-  const auto padded = [](std::int64_t n, std::int64_t m) {
-    return (n + M::rows - 1) / M::rows * M::rows * ((m + M::width - 1) / M::width * M::width);
-  };
-  const bool flipped = c.columns == 1 || (c.rows != 1 && padded(c.columns, c.rows) < padded(c.rows, c.columns));  // c^T = b^T @ a^T
+  const bool flipped = flips<T>(c.rows, c.columns);
   const std::int64_t rows = flipped ? c.columns : c.rows, columns = flipped ? c.rows : c.columns;
   std::int64_t tall = 192, broad = 512;  // a block of c; small enough for several threads to have something to do
   while (count * ((rows + tall - 1) / tall) * ((columns + broad - 1) / broad) < 8 && tall * broad * a.columns > product_threshold)
@@ -204,21 +224,11 @@ void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T
     Matrix<const T> x = a, y = b;
     Matrix<T> z = c;
     place(task / (down * across), x.data, y.data, z.data);
-    if (flipped) {
-      std::swap(x, y);
-      x = x.t(), y = y.t(), z = z.t();
-    }
     const std::int64_t i = task / across % down * tall, j = task % across * broad;
     const std::int64_t n = std::min(tall, rows - i), m = std::min(broad, columns - j), k = x.columns;
-    x = x.part(i, 0, n, k), y = y.part(0, j, k, m), z = z.part(i, j, n, m);
-    if (k == 0) {
-      for (std::int64_t r = 0; r < n && !add; ++r)
-        for (std::int64_t s = 0; s < m; ++s) z.data[r * z.row_step + s * z.column_step] = T(0);
-    } else if (rows == 1) {
-      row_product(x, y, z, add);
-    } else {
-      block_product(x, y, z, add);
-    }
+    x = flipped ? x.part(j, 0, m, k) : x.part(i, 0, n, k);
+    y = flipped ? y.part(0, i, k, n) : y.part(0, j, k, m);
+    serial_product(x, y, flipped ? z.part(j, i, m, n) : z.part(i, j, n, m), add);
   });
 }
 

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// Convolution as patches times weights, image by image. The weight's gradient is summed over fixed groups of images in a
+// fixed order, whatever the number of threads.
+#pragma once
+
+#include <string_view>
+
+#include "sinter/cpu/im2col.hpp"
+#include "sinter/functional/matmul.hpp"
+#include "sinter/functional/window.hpp"
+
+namespace sinter {
+
+// PyTorch's keyword arguments: Conv2dOptions().stride(2).padding({1, 0}).groups(3). `bias` is for nn::Conv2d.
+struct Conv2dOptions {
+  Pair stride_{1}, padding_{0}, dilation_{1};
+  std::int64_t groups_ = 1;
+  bool same_ = false, bias_ = true;
+
+  Conv2dOptions& stride(Pair s) { return stride_ = s, *this; }
+  Conv2dOptions& padding(Pair p) { return padding_ = p, same_ = false, *this; }
+  // "same": the result has the input's extents; strides must be one. "valid": no padding.
+  Conv2dOptions& padding(const char* name) {
+    same_ = std::string_view(name) == "same";
+    if (!same_ && std::string_view(name) != "valid") fail<ValueError>("conv2d: padding is a number, \"same\" or \"valid\", not \"", name, '"');
+    return padding_ = Pair(0), *this;
+  }
+  Conv2dOptions& dilation(Pair d) { return dilation_ = d, *this; }
+  Conv2dOptions& groups(std::int64_t g) { return groups_ = g, *this; }
+  Conv2dOptions& bias(bool b) { return bias_ = b, *this; }
+
+  void check(const char* op) const {
+    check_at_least(op, "stride", stride_, 1);
+    check_at_least(op, "padding", padding_, 0);
+    check_at_least(op, "dilation", dilation_, 1);
+    if (groups_ < 1) fail<ValueError>(op, ": groups must be at least 1, but is ", groups_);
+    if (same_ && (stride_.h != 1 || stride_.w != 1)) fail<ValueError>(op, ": padding \"same\" needs strides of 1, not ", stride_);
+  }
+};
+
+inline namespace SINTER_ABI {
+
+// The windows of one group of channels. Throws ShapeError or ValueError.
+inline cpu::Patches conv_patches(const char* op, const Shape<4>& x, const Shape<4>& w, const Conv2dOptions& o) {
+  o.check(op);
+  if (w[0] % o.groups_ != 0)
+    fail<ShapeError>(op, ": ", w[0], " output channels (axis 0 of the weight ", w, ") are not divisible by ", o.groups_, " groups");
+  if (x[1] != w[1] * o.groups_)
+    fail<ShapeError>(op, ": input ", x, " x weight ", w, " in ", o.groups_, " group(s): ", x[1], " channels against ", w[1] * o.groups_,
+                     " (axis 1)");
+  const std::int64_t span_h = o.dilation_.h * (w[2] - 1) + 1, span_w = o.dilation_.w * (w[3] - 1) + 1;
+  const std::int64_t all_h = o.same_ ? span_h - 1 : 2 * o.padding_.h, all_w = o.same_ ? span_w - 1 : 2 * o.padding_.w;
+  if (w[2] < 1 || w[3] < 1) fail<ShapeError>(op, ": the weight ", w, " has an empty kernel");
+  if (x[2] + all_h < span_h || x[3] + all_w < span_w)
+    fail<ShapeError>(op, ": a kernel that spans ", Pair(span_h, span_w), " does not fit input ", x, " padded to ", Pair(x[2] + all_h, x[3] + all_w));
+  return {w[1],       x[2],       x[3],  w[2],  w[3], o.stride_.h, o.stride_.w, all_h / 2, all_w / 2, o.dilation_.h, o.dilation_.w,
+          (x[2] + all_h - span_h) / o.stride_.h + 1, (x[3] + all_w - span_w) / o.stride_.w + 1};
+}
+
+// A convolution on dense memory: images (count, groups * patches.channels, height, width), weights (groups * out, patches.rows()).
+template <class T>
+struct Convolution {
+  cpu::Patches patches;
+  std::int64_t count, groups, out;  // out: output channels of one group
+
+  std::int64_t image() const { return patches.channels * patches.height * patches.width; }
+  std::int64_t area() const { return patches.columns(); }
+  bool wide() const { return count * groups * out * patches.rows() * area() >= cpu::product_threshold; }
+  cpu::Matrix<const T> weights(const T* w, std::int64_t g) const { return {w + g * out * patches.rows(), out, patches.rows(), patches.rows(), 1}; }
+  template <class P>
+  cpu::Matrix<P> result(P* y, std::int64_t n, std::int64_t g) const { return {y + (n * groups + g) * out * area(), out, area(), area(), 1}; }
+  template <class P>
+  cpu::Matrix<P> columns(P* data) const { return {data, patches.rows(), area(), area(), 1}; }
+  // A single image leaves the threads to the product.
+  void multiply(cpu::Matrix<const T> a, cpu::Matrix<const T> b, cpu::Matrix<T> c, bool add) const {
+    count > 1 ? cpu::serial_product(a, b, c, add) : cpu::product(a, b, c, add);
+  }
+  // f(matrix of patches) of group g of image n.
+  template <class F>
+  void with_columns(const T* x, std::int64_t n, std::int64_t g, T* scratch, F&& f) const {
+    const T* from = x + (n * groups + g) * image();
+    if (patches.trivial()) return f(columns(from));
+    cpu::im2col(patches, from, scratch);
+    f(columns<const T>(scratch));
+  }
+  std::int64_t scratch() const { return patches.rows() * area(); }
+
+  void forward(const T* x, const T* w, const T* bias, T* y) const {
+    parallel_for(count, wide(), [=](std::int64_t n) {
+      cpu::Scratch<T> space(scratch());
+      for (std::int64_t g = 0; g < groups; ++g)
+        with_columns(x, n, g, space.data, [&](cpu::Matrix<const T> patch) {
+          const cpu::Matrix<T> to = result(y, n, g);
+          for (std::int64_t o = 0; bias && o < out; ++o) std::fill_n(to.data + o * area(), area(), bias[g * out + o]);
+          multiply(weights(w, g), patch, to, bias != nullptr);
+        });
+    });
+  }
+  void backward_input(const T* dy, const T* w, T* dx) const {
+    parallel_for(count, wide(), [=](std::int64_t n) {
+      cpu::Scratch<T> space(scratch());
+      for (std::int64_t g = 0; g < groups; ++g) {
+        T* image_grad = dx + (n * groups + g) * image();
+        const bool direct = patches.trivial();
+        multiply(weights(w, g).t(), result(dy, n, g), columns<T>(direct ? image_grad : space.data), false);
+        if (direct) continue;
+        std::fill_n(image_grad, image(), T(0));
+        cpu::col2im(patches, space.data, image_grad);
+      }
+    });
+  }
+  void backward_weight(const T* x, const T* dy, T* dw) const {
+    const std::int64_t size = groups * out * patches.rows(), parts = std::min<std::int64_t>(count, 8);
+    if (parts == 0) return void(std::fill_n(dw, size, T(0)));
+    cpu::Scratch<T> partial(parts > 1 ? (parts - 1) * size : 1);
+    T* rest = partial.data;
+    parallel_for(parts, wide(), [=](std::int64_t part) {
+      cpu::Scratch<T> space(scratch());
+      T* to = part == 0 ? dw : rest + (part - 1) * size;
+      const std::int64_t first = part * count / parts, last = (part + 1) * count / parts;
+      for (std::int64_t n = first; n < last; ++n)
+        for (std::int64_t g = 0; g < groups; ++g)
+          with_columns(x, n, g, space.data, [&](cpu::Matrix<const T> patch) {
+            multiply(result(dy, n, g), patch.t(), {to + g * out * patches.rows(), out, patches.rows(), patches.rows(), 1}, n > first);
+          });
+    });
+    constexpr std::int64_t grain = 8192;
+    parallel_for((size + grain - 1) / grain, size * parts >= parallel_threshold, [=](std::int64_t c) {
+      for (std::int64_t part = 1; part < parts; ++part)
+        for (std::int64_t i = c * grain; i < std::min(size, (c + 1) * grain); ++i) dw[i] += rest[(part - 1) * size + i];
+    });
+  }
+};
+
+template <class T>
+Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>& weight, const Tensor<T, 1>& bias, const Conv2dOptions& o) {
+  const cpu::Patches p = conv_patches(op, x.shape(), weight.shape(), o);
+  if (bias.defined() && bias.size(0) != weight.size(0))
+    fail<ShapeError>(op, ": bias of shape ", bias.shape(), " for a weight of shape ", weight.shape(), ": ", bias.size(0), " against ",
+                     weight.size(0), " (axis 0)");
+  const Convolution<T> conv{p, x.size(0), o.groups_, weight.size(0) / o.groups_};
+  const auto dense = [](const auto& t) { return t.detach().contiguous(); };
+  const Tensor<T, 4> image = dense(x), w = dense(weight);
+  Tensor<T, 4> y(TensorImpl::empty(dtype_of<T>(), Shape{x.size(0), weight.size(0), p.out_h, p.out_w}));
+  conv.forward(image.data(), w.data(), bias.defined() ? dense(bias).data() : nullptr, y.data());
+  if (!any_requires_grad(x, weight, bias)) return y;
+  auto back = [op, conv, sizes = x.shape(), image = Saved(image), w = Saved(w)](const Tensor<T, 4>& grad, const auto& needs) {
+    std::tuple<Tensor<T, 4>, Tensor<T, 4>, Tensor<T, 1>> g;
+    const Tensor<T, 4> kernel = w.get(op);
+    if (needs[0]) {
+      std::get<0>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
+      conv.backward_input(grad.data(), kernel.data(), std::get<0>(g).data());
+    }
+    if (needs[1]) {
+      std::get<1>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel.shape()));
+      conv.backward_weight(image.get(op).data(), grad.data(), std::get<1>(g).data());
+    }
+    if (needs[2]) std::get<2>(g) = sum(grad, {0, 2, 3});
+    return g;
+  };
+  return record(op, y, std::move(back), x, weight, bias);
+}
+
+// x (N, C, H, W) or (C, H, W); weight (out, C / groups, kh, kw); bias (out) or undefined. Throws ShapeError, ValueError.
+// https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
+template <class A, class B>
+auto conv2d(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::value_type, 1>& bias = {}, const Conv2dOptions& options = {}) {
+  using T = typename A::value_type;
+  constexpr bool fits = std::is_floating_point_v<T> && std::is_same_v<T, typename B::value_type>;
+  constexpr bool ranked = (A::rank == 3 || A::rank == 4) && B::rank == 4;
+  static_assert(fits, "sinter: conv2d() takes an input and a weight of one dtype, float or double; convert with to<T>(x)");
+  static_assert(ranked, "sinter: conv2d() takes an input (N, C, H, W) or (C, H, W) and a weight (out, C / groups, kh, kw)");
+  if constexpr (fits && ranked) {
+    if constexpr (A::rank == 3) return materialize(squeeze(conv2d(unsqueeze(x, 0), weight, bias, options), 0));
+    else return conv2d_of("conv2d", materialize(x.self()), materialize(weight.self()), bias, options);
+  }
+}
+// x (N, C, L) or (C, L); weight (out, C / groups, k). Of the options the width counts: stride({1, 2}) or stride(2).
+template <class A, class B>
+auto conv1d(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::value_type, 1>& bias = {}, Conv2dOptions o = {}) {
+  using T = typename A::value_type;
+  constexpr bool fits = std::is_floating_point_v<T> && std::is_same_v<T, typename B::value_type>;
+  constexpr bool ranked = (A::rank == 2 || A::rank == 3) && B::rank == 3;
+  static_assert(fits, "sinter: conv1d() takes an input and a weight of one dtype, float or double; convert with to<T>(x)");
+  static_assert(ranked, "sinter: conv1d() takes an input (N, C, L) or (C, L) and a weight (out, C / groups, k)");
+  if constexpr (fits && ranked) {
+    o.stride_.h = o.dilation_.h = 1;
+    o.padding_.h = 0;
+    if constexpr (A::rank == 2) return materialize(squeeze(conv1d(unsqueeze(x, 0), weight, bias, o), 0));
+    else return materialize(squeeze(conv2d_of("conv1d", materialize(unsqueeze(x, 2)), materialize(unsqueeze(weight, 2)), bias, o), 2));
+  }
+}
+
+}  // namespace SINTER_ABI
+}  // namespace sinter
