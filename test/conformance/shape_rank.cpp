@@ -8,7 +8,7 @@ namespace {
 const bool registered = [] {
   add("flatten", [](Case& c) {
     return by_float(c, [&](auto t) {
-      return by_rank<0, 4>(c.rank(0), [&](auto r) {
+      return by_rank<0, 5>(c.rank(0), [&](auto r) {
         constexpr int R = r.value;
         const auto x = c.in<decltype(t), R>(0);
         if constexpr (R == 0) {
@@ -25,7 +25,7 @@ const bool registered = [] {
   add("expand", [](Case& c) {
     return by_float(c, [&](auto t) {
       const Ints size = c.ints("size");
-      return by_rank<0, 4>(c.rank(0), [&](auto r) {
+      return by_rank<0, 5>(c.rank(0), [&](auto r) {
         return by_rank<r.value, 5>(int(size.size()), [&](auto n) {
           return Values{materialize(expand(c.in<decltype(t), r.value>(0), shape_from<n.value>(size))).impl};
         });
