@@ -37,3 +37,9 @@
 // Data: datasets, the loader, readers of files
 #include "sinter/data/datasets.hpp"
 #include "sinter/data/loader.hpp"
+
+// Models: the visit protocol, layers, containers
+#include "sinter/nn/activation.hpp"
+#include "sinter/nn/container.hpp"
+#include "sinter/nn/flatten.hpp"
+#include "sinter/nn/linear.hpp"
