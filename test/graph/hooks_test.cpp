@@ -168,3 +168,15 @@ TEST_CASE("in-place operations that do not fit change nothing") {
   REQUIRE_THROWS_AS(one += x, ShapeError);  // the left side does not broadcast
   REQUIRE(x.version() == 0);
 }
+
+TEST_CASE("a hook may remove the one behind it") {
+  auto x = tensor<double>({1., 2.}).requires_grad_();
+  std::unique_ptr<HookHandle> second;
+  int calls = 0;
+  x.register_hook([&](const Tensor<double, 1>&) { second->remove(); });
+  second = std::make_unique<HookHandle>(x.register_hook([&](const Tensor<double, 1>&) { ++calls; }));
+  x.register_hook([](const Tensor<double, 1>& g) { return eval(g * 3); });
+  sum(x).backward();
+  REQUIRE(calls == 0);
+  REQUIRE(values(x.grad()) == V{3, 3});
+}

@@ -57,6 +57,7 @@ struct Hook {
 
 struct HookList {
   Hook* first = nullptr;
+  int running = 0;  // passes over the list under way: what is removed meanwhile is taken out behind them
   HookList() = default;
   HookList(const HookList&) = delete;
   HookList& operator=(const HookList&) = delete;
@@ -74,14 +75,21 @@ struct HookList {
     *at = h;
   }
   void remove(std::int64_t id) {
-    for (Hook** at = &first; *at; at = &(*at)->next)
-      if ((*at)->id == id) {
-        Hook* h = *at;
-        *at = h->next;
-        h->drop(h->state);
-        delete h;
-        return;
+    for (Hook* h = first; h; h = h->next)
+      if (h->id == id) h->call = nullptr;
+    sweep();
+  }
+  void sweep() {
+    for (Hook** at = &first; *at && running == 0;) {
+      Hook* h = *at;
+      if (h->call) {
+        at = &h->next;
+        continue;
       }
+      *at = h->next;
+      h->drop(h->state);
+      delete h;
+    }
   }
 };
 

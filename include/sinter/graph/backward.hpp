@@ -141,12 +141,19 @@ inline void give(const Edge& e, Ref<TensorImpl> g) {
   accumulate(n.outputs[e.output].grad, std::move(g));
 }
 
+// A hook may remove itself and others.
 inline void run_hooks(HookList& hooks, Ref<TensorImpl>& grad) {
-  for (Hook* h = hooks.first; h;) {
-    Hook* next = h->next;
-    if (Ref<TensorImpl> replaced = h->call(h->state, grad)) grad = std::move(replaced);
-    h = next;
-  }
+  struct Running {
+    HookList& list;
+    explicit Running(HookList& l) : list(l) { ++list.running; }
+    ~Running() {
+      --list.running;
+      list.sweep();
+    }
+  } running(hooks);
+  for (Hook* h = hooks.first; h; h = h->next)
+    if (h->call)
+      if (Ref<TensorImpl> replaced = h->call(h->state, grad)) grad = std::move(replaced);
 }
 
 // What grad(outputs, inputs) asks for instead of accumulation into .grad().

@@ -13,6 +13,11 @@ namespace sinter {
 template <class T, int R>
 class Tensor;
 
+inline std::int64_t next_hook_id() {
+  static std::atomic<std::int64_t> next{1};
+  return next.fetch_add(1);
+}
+
 // A registered hook; remove() unregisters it.
 class HookHandle {
  public:
@@ -217,8 +222,7 @@ class Tensor : public Leaf<T, R> {
       }
       static void drop(void* state) { delete static_cast<F*>(state); }
     };
-    static std::atomic<std::int64_t> next{1};
-    const std::int64_t id = next.fetch_add(1);
+    const std::int64_t id = next_hook_id();
     auto state = std::make_unique<F>(std::move(f));
     Hook* hook = new Hook{Call::call, Call::drop, state.get(), id, nullptr};
     state.release();
