@@ -58,7 +58,9 @@ class Adagrad : public Optimizer<Adagrad, AdagradOptions> {
 
   static std::vector<const char*> slots(const AdagradOptions&) { return {"sum"}; }
   static double initial(const AdagradOptions& o) { return o.initial_accumulator_value(); }
-  static void update(const AdagradOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
+  template <class Updates>
+  static void update(const AdagradOptions& o, const Updates& updates, const std::vector<std::int64_t>& steps) {
     update_all<1>(updates, [&](int i, auto c) {
       using C = decltype(c);
       const double lr = o.lr() / (1 + double(steps[std::size_t(i)] - 1) * o.lr_decay());

@@ -76,7 +76,9 @@ class RMSprop : public Optimizer<RMSprop, RMSpropOptions> {
     return names;
   }
   static double initial(const RMSpropOptions&) { return 0; }
-  static void update(const RMSpropOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>&) {
+  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
+  template <class Updates>
+  static void update(const RMSpropOptions& o, const Updates& updates, const std::vector<std::int64_t>&) {
     if (o.momentum() > 0) o.centered() ? run<true, true>(o, updates) : run<true, false>(o, updates);
     else o.centered() ? run<false, true>(o, updates) : run<false, false>(o, updates);
   }

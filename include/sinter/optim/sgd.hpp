@@ -64,7 +64,9 @@ class SGD : public Optimizer<SGD, SGDOptions> {
     return o.momentum() != 0 ? std::vector<const char*>{"momentum_buffer"} : std::vector<const char*>{};
   }
   static double initial(const SGDOptions&) { return 0; }
-  static void update(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
+  template <class Updates>
+  static void update(const SGDOptions& o, const Updates& updates, const std::vector<std::int64_t>& steps) {
     if (o.momentum() == 0) return run<false, false>(o, updates, steps);
     if (o.nesterov()) return run<true, true>(o, updates, steps);
     run<true, false>(o, updates, steps);

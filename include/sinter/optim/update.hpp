@@ -5,9 +5,9 @@
 //   template <class V> void operator()(V& p, V g, V* s) const;     // V: a lane block or a number; s: the state's slots
 #pragma once
 
-#include <cstring>
 #include <vector>
 
+#include "sinter/core/copy.hpp"
 #include "sinter/core/parallel.hpp"
 #include "sinter/op/lane_math.hpp"
 #include "sinter/tensor/tensor.hpp"
@@ -30,7 +30,7 @@ inline DType state_dtype(DType t) { return t == DType::float64 ? DType::float64 
 template <int Slots, class T, class Rule>
 void update_elements(const Update& u, const Rule& rule, std::int64_t begin, std::int64_t end) {
   using C = compute_t<T>;
-  constexpr int N = 2 * simd_bytes / int(sizeof(C));
+  constexpr int N = simd_bytes / int(sizeof(C));
   using V = lane::Lanes<C, N>;
   T* p = static_cast<T*>(u.p->data);
   const T* g = static_cast<const T*>(u.g->data);
@@ -82,29 +82,11 @@ void update_all(const std::vector<Update>& updates, const MakeRule& make_rule) {
   });
 }
 
-// Copies between tensors of one shape and dtype, however they lie in memory.
-inline void copy_elements(TensorImpl& to, const TensorImpl& from) {
-  const std::int64_t n = to.numel();
-  const auto width = std::size_t(size_of(to.dtype));
-  std::int64_t index[max_rank] = {}, at_to = 0, at_from = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::memcpy(static_cast<char*>(to.data) + at_to * std::int64_t(width),
-                static_cast<const char*>(from.data) + at_from * std::int64_t(width), width);
-    for (int d = to.rank - 1; d >= 0; --d) {
-      at_to += to.strides[d];
-      at_from += from.strides[d];
-      if (++index[d] < to.sizes[d]) break;
-      at_to -= index[d] * to.strides[d];
-      at_from -= index[d] * from.strides[d];
-      index[d] = 0;
-    }
-  }
-}
 // A dense copy, or the tensor itself where it is dense.
 inline Ref<TensorImpl> densely(const Ref<TensorImpl>& t) {
   if (is_dense(*t)) return t;
   Ref<TensorImpl> copy = empty_dense(t->dtype, t->shape());
-  copy_elements(*copy, *t);
+  copy_strided(*copy, *t);
   return copy;
 }
 
