@@ -58,7 +58,7 @@ void update_grads(const std::vector<Ref<TensorImpl>>& grads, const Rule& rule) {
   }
   optim::update_all<0>(updates, [&](int, auto) { return rule; });
   for (std::size_t i = 0; i < grads.size(); ++i) {
-    if (kept[i] != grads[i]) copy_strided(*grads[i], *kept[i]);
+    if (kept[i] != grads[i]) copy_elements(*grads[i], *kept[i]);
     grads[i]->storage->version.fetch_add(1, std::memory_order_relaxed);
   }
 }

@@ -161,7 +161,7 @@ class Optimizer {
   }
   static Ref<TensorImpl> cloned(const TensorImpl& t) {
     Ref<TensorImpl> copy = empty_dense(t.dtype, t.shape());
-    copy_strided(*copy, t);
+    copy_elements(*copy, t);
     return copy;
   }
   template <class Self, class F>
@@ -209,7 +209,7 @@ class Optimizer {
     std::size_t at = 0;
     for (const auto& p : group.params) {
       if (!p->grad) continue;
-      if (kept[at].p != p) copy_strided(*p, *kept[at].p);
+      if (kept[at].p != p) copy_elements(*p, *kept[at].p);
       p->storage->version.fetch_add(1, std::memory_order_relaxed);
       ++at;
     }

@@ -86,7 +86,7 @@ void update_all(const std::vector<Update>& updates, const MakeRule& make_rule) {
 inline Ref<TensorImpl> densely(const Ref<TensorImpl>& t) {
   if (is_dense(*t)) return t;
   Ref<TensorImpl> copy = empty_dense(t->dtype, t->shape());
-  copy_strided(*copy, *t);
+  copy_elements(*copy, *t);
   return copy;
 }
 
