@@ -24,7 +24,8 @@ struct Expr {
   // Statements; defined where tensors are (tensor/tensor.hpp).
   auto eval() const { return materialize(self()); }
   auto item() const { return materialize(self()).scalar(); }
-  auto backward() const { return materialize(self()).backward(); }
+  template <class... A>
+  auto backward(const A&... a) const { return materialize(self()).backward(a...); }
   auto detach() const { return materialize(self()).detach(); }
 };
 

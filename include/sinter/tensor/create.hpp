@@ -36,7 +36,7 @@ template <class T, int R>
 Tensor<T, R> full_of(const char* name, const Shape<R>& sizes, T value) {
   check_sizes(name, sizes);
   Tensor<T, R> t = empty<T>(sizes);
-  assign(t, Constant<T>(value));
+  assign(t, Constant<compute_t<T>>(compute_t<T>(value)));
   return t;
 }
 template <class T = void, int R, class S>

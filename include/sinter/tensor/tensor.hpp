@@ -120,7 +120,7 @@ class Tensor : public Leaf<T, R> {
     return *this;
   }
   template <class S>
-  Tensor& fill_(S value) { return copy_(Constant<T>(T(value))); }
+  Tensor& fill_(S value) { return copy_(Constant<compute_t<T>>(compute_t<T>(T(value)))); }
   Tensor& zero_() { return fill_(0); }
   template <class X>
   Tensor& operator+=(const X& x) { return update("add_", *this + x); }
