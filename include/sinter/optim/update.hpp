@@ -27,29 +27,46 @@ struct Update {
 
 inline DType state_dtype(DType t) { return t == DType::float64 ? DType::float64 : DType::float32; }
 
-template <int Slots, class T, class Rule>
-void update_elements(const Update& u, const Rule& rule, std::int64_t begin, std::int64_t end) {
-  using C = compute_t<T>;
+// Elements of one type, in which rule computes; slots are at the same places as p.
+template <int Slots, class C, class Rule>
+void update_elements(C* p, const C* g, C* const* slot, std::int64_t n, const Rule& rule) {
   constexpr int N = simd_bytes / int(sizeof(C));
   using V = lane::Lanes<C, N>;
-  T* p = static_cast<T*>(u.p->data);
-  const T* g = static_cast<const T*>(u.g->data);
-  C* slot[max_slots];
-  for (int k = 0; k < Slots; ++k) slot[k] = static_cast<C*>(u.slot[k]);
-  std::int64_t i = begin;
-  for (; i + N <= end; i += N) {
-    V x = lane::load_lanes<N>(p + i), s[Slots > 0 ? Slots : 1];
+  std::int64_t i = 0;
+  for (; i + N <= n; i += N) {
+    V x = V::load(p + i), s[Slots > 0 ? Slots : 1];
     for (int k = 0; k < Slots; ++k) s[k] = V::load(slot[k] + i);
-    rule(x, V(lane::load_lanes<N>(g + i)), s);
+    rule(x, V::load(g + i), s);
     for (int k = 0; k < Slots; ++k) s[k].store(slot[k] + i);
-    lane::store_lanes<T>(p + i, x);
+    x.store(p + i);
   }
-  for (; i < end; ++i) {
-    C x = C(p[i]), s[Slots > 0 ? Slots : 1];
+  for (; i < n; ++i) {
+    C s[Slots > 0 ? Slots : 1];
     for (int k = 0; k < Slots; ++k) s[k] = slot[k][i];
-    rule(x, C(g[i]), s);
+    rule(p[i], C(g[i]), s);
     for (int k = 0; k < Slots; ++k) slot[k][i] = s[k];
-    p[i] = T(x);
+  }
+}
+
+// Elements [begin, end) of one parameter. Those of half and bfloat16 pass through float.
+template <int Slots, class C, class Rule>
+void update_range(const Update& u, std::int64_t begin, std::int64_t end, const Rule& rule) {
+  C* slot[max_slots] = {};
+  for (int k = 0; k < Slots; ++k) slot[k] = static_cast<C*>(u.slot[k]) + begin;
+  if (u.p->dtype == DType::float32 || u.p->dtype == DType::float64) {
+    update_elements<Slots, C>(static_cast<C*>(u.p->data) + begin, static_cast<const C*>(u.g->data) + begin, slot, end - begin, rule);
+    return;
+  }
+  constexpr std::int64_t stretch = 256;
+  C p[stretch], g[stretch];
+  for (; begin < end; begin += stretch) {
+    const std::int64_t n = std::min(stretch, end - begin);
+    char* at = static_cast<char*>(u.p->data) + 2 * begin;
+    const char* from = static_cast<const char*>(u.g->data) + 2 * begin;
+    for (std::int64_t i = 0; i < n; ++i) p[i] = C(widened(u.p->dtype, at + 2 * i)), g[i] = C(widened(u.p->dtype, from + 2 * i));
+    update_elements<Slots, C>(p, g, slot, n, rule);
+    for (std::int64_t i = 0; i < n; ++i) store_as(u.p->dtype, at + 2 * i, double(p[i]));
+    for (int k = 0; k < Slots; ++k) slot[k] += n;
   }
 }
 
@@ -73,12 +90,8 @@ void update_all(const std::vector<Update>& updates, const MakeRule& make_rule) {
     const Chunk& chunk = chunks[std::size_t(c)];
     const Update& u = updates[std::size_t(chunk.update)];
     const std::int64_t end = std::min(u.p->numel(), chunk.begin + grain);
-    switch (u.p->dtype) {
-      case DType::float64: return update_elements<Slots, double>(u, make_rule(chunk.update, double{}), chunk.begin, end);
-      case DType::float16: return update_elements<Slots, half>(u, make_rule(chunk.update, float{}), chunk.begin, end);
-      case DType::bfloat16: return update_elements<Slots, bfloat16>(u, make_rule(chunk.update, float{}), chunk.begin, end);
-      default: return update_elements<Slots, float>(u, make_rule(chunk.update, float{}), chunk.begin, end);
-    }
+    if (u.p->dtype == DType::float64) update_range<Slots, double>(u, chunk.begin, end, make_rule(chunk.update, double{}));
+    else update_range<Slots, float>(u, chunk.begin, end, make_rule(chunk.update, float{}));
   });
 }
 
