@@ -28,11 +28,19 @@
 
 // Functions with kernels of their own: products, softmax, losses, searches
 #include "sinter/functional/argmax.hpp"
+#include "sinter/functional/gather.hpp"
 #include "sinter/functional/linear.hpp"
 #include "sinter/functional/loss.hpp"
 #include "sinter/functional/loss_classification.hpp"
+#include "sinter/functional/loss_margin.hpp"
+#include "sinter/functional/mask.hpp"
 #include "sinter/functional/matmul.hpp"
+#include "sinter/functional/matrix_shape.hpp"
+#include "sinter/functional/rearrange.hpp"
+#include "sinter/functional/reduce.hpp"
+#include "sinter/functional/scan.hpp"
 #include "sinter/functional/softmax.hpp"
+#include "sinter/functional/sort.hpp"
 
 // Data: datasets, the loader, readers of files
 #include "sinter/data/datasets.hpp"
