@@ -3,7 +3,10 @@
 // tests of this folder run over these lists.
 #pragma once
 
+#include "sinter/op/activation.hpp"
+#include "sinter/op/binary.hpp"
 #include "sinter/op/ternary.hpp"
+#include "sinter/op/unary.hpp"
 
 namespace all_ops {
 

@@ -3,6 +3,9 @@
 #pragma once
 
 #include "sinter/expr/map.hpp"
+#include "sinter/op/activation.hpp"
+#include "sinter/op/binary.hpp"
+#include "sinter/op/unary.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sinter/expr/expr.hpp"
+#include "sinter/op/cast.hpp"
 #include "sinter/op/ternary.hpp"
 
 namespace sinter {
@@ -46,7 +47,7 @@ auto cast(const E& e) {
 }
 
 template <class Op, class P>
-struct Domain {
+struct WorkingType {
   static constexpr auto type() {
     if constexpr (domain_of<Op>(0) == op::Domain::boolean) return bool{};
     else if constexpr (domain_of<Op>(0) == op::Domain::floating && !is_floating<P>) return float{};
@@ -60,14 +61,14 @@ using result_t = std::conditional_t<std::is_same_v<R, compute_t<P>>, P, R>;
 
 template <class Op, class A, if_expr<A> = 0>
 auto map(Op op, const A& a) {
-  using P = decltype(Domain<Op, typename expr_t<A>::value_type>::type());
+  using P = decltype(WorkingType<Op, typename expr_t<A>::value_type>::type());
   using R = decltype(op.f(compute_t<P>{}));
   auto x = cast<P>(as_expr(a));
   return Map<Op, result_t<R, P>, decltype(x)>(op, std::move(x), {}, {});
 }
 template <class Op, class A, class B>
 auto map(Op op, const A& a, const B& b) {
-  using P = decltype(Domain<Op, decltype(common_type<expr_t<A>, expr_t<B>>())>::type());
+  using P = decltype(WorkingType<Op, decltype(common_type<expr_t<A>, expr_t<B>>())>::type());
   using R = decltype(op.f(compute_t<P>{}, compute_t<P>{}));
   auto x = cast<P>(as_expr(a));
   auto y = cast<P>(as_expr(b));
@@ -75,7 +76,7 @@ auto map(Op op, const A& a, const B& b) {
 }
 template <class Op, class A, class B, class C>
 auto map(Op op, const A& a, const B& b, const C& c) {
-  using P = decltype(Domain<Op, decltype(common_type<expr_t<A>, expr_t<B>, expr_t<C>>())>::type());
+  using P = decltype(WorkingType<Op, decltype(common_type<expr_t<A>, expr_t<B>, expr_t<C>>())>::type());
   auto x = cast<P>(as_expr(a));
   auto y = cast<P>(as_expr(b));
   auto z = cast<P>(as_expr(c));

@@ -3,9 +3,7 @@
 // last two by a condition, of which it takes a mask; its gradient is picked likewise, and no value is needed for it.
 #pragma once
 
-#include "sinter/op/activation.hpp"
-#include "sinter/op/binary.hpp"
-#include "sinter/op/unary.hpp"
+#include "sinter/op/lane.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

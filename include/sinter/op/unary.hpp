@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "sinter/op/cast.hpp"
 #include "sinter/op/lane_math.hpp"
 
 namespace sinter {
@@ -12,17 +13,6 @@ inline namespace SINTER_ABI {
 namespace op {
 
 // ---- Numbers of any dtype
-
-// The same value in another type. Its gradient returns in the type it came from.
-template <class To>
-struct Cast {
-  static constexpr const char* name = "to";
-  static constexpr Domain domain = Domain::any;
-  template <class T>
-  SINTER_HD static auto f(T x) { return convert<To>(x); }
-  template <class T, class U = To, std::enable_if_t<std::is_floating_point_v<U>, int> = 0>
-  SINTER_HD static T dx() { return T(1); }
-};
 
 struct Neg {
   static constexpr const char* name = "neg";
