@@ -51,3 +51,5 @@
 #include "sinter/nn/container.hpp"
 #include "sinter/nn/flatten.hpp"
 #include "sinter/nn/linear.hpp"
+
+// Files are apart, for their headers take the compiler a second: sinter/io/safetensors.hpp
