@@ -40,7 +40,7 @@ class Cache {
   static constexpr int classes = 160;
   static constexpr std::size_t small_limit = 64 << 10;  // up to here blocks are cached per thread first
 
-  static void* allocate(std::size_t bytes) {
+  [[gnu::noinline]] static void* allocate(std::size_t bytes) {
     const int c = size_class(bytes);
     Shared& shared = global();
     shared.allocated.fetch_add(std::int64_t(class_bytes(c)), std::memory_order_relaxed);
@@ -62,7 +62,7 @@ class Cache {
     return system_allocate(class_bytes(c));
   }
 
-  static void free(void* p, std::size_t bytes) noexcept {
+  [[gnu::noinline]] static void free(void* p, std::size_t bytes) noexcept {
     const int c = size_class(bytes);
     Shared& shared = global();
     shared.allocated.fetch_sub(std::int64_t(class_bytes(c)), std::memory_order_relaxed);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What every tensor handle points to, without its static type: memory, layout, and its place in the reverse-mode graph.
+// What runs rarely or is called everywhere is kept out of line: compile time is a feature.
 // Nothing here computes, so that objects of different compilers and instruction sets may share it.
 #pragma once
 
@@ -31,13 +32,13 @@ struct Storage : Pooled {
   void (*release)(Storage&) = nullptr;  // null: the memory is the cache's
   void* owner = nullptr;                // for `release` of foreign memory
 
-  static Ref<Storage> allocate(std::size_t bytes) {
+  [[gnu::noinline]] static Ref<Storage> allocate(std::size_t bytes) {
     Ref<Storage> s = Ref<Storage>::adopt(new Storage);
     s->data = Cache::allocate(bytes);
     s->bytes = bytes;
     return s;
   }
-  friend void destroy(Storage* s) {
+  [[gnu::noinline]] friend void destroy(Storage* s) {
     if (s->release) s->release(*s);
     else if (s->data) Cache::free(s->data, s->bytes);
     delete s;
@@ -116,7 +117,7 @@ struct Node {
   int outputs_count = 0;
   Output* outputs = nullptr;
 };
-inline void destroy(Node* node);
+[[gnu::noinline]] inline void destroy(Node* node);
 
 struct TensorImpl : Pooled {
   std::atomic<int> refs{1};
@@ -162,7 +163,7 @@ struct TensorImpl : Pooled {
     return make(dtype, Layout<R>::contiguous(sizes), std::move(storage), data);
   }
   // The same memory as `t`, outside of the graph.
-  static Ref<TensorImpl> alias(const TensorImpl& t) {
+  [[gnu::noinline]] static Ref<TensorImpl> alias(const TensorImpl& t) {
     Ref<TensorImpl> a = Ref<TensorImpl>::adopt(new TensorImpl);
     a->dtype = t.dtype;
     a->rank = t.rank;
@@ -175,7 +176,7 @@ struct TensorImpl : Pooled {
     a->is_view = t.is_view;
     return a;
   }
-  friend void destroy(TensorImpl* t) {
+  [[gnu::noinline]] friend void destroy(TensorImpl* t) {
     if (t->node) t->node->outputs[t->output].tensor = nullptr;
     delete t;
   }

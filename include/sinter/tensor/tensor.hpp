@@ -307,7 +307,7 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     bool narrower = E::rank != R;
     if constexpr (E::rank == R) narrower = e.shape() != out.shape();
     if (recorded && (overlapping || narrower))
-      return write_in_place(op, out, make_view<R>("expand", evaluate_flat(e, statement), ExpandTo<R>{out.shape()}));
+      return write_in_place(op, out, Leaf<T, R>(make_view<R>("expand", evaluate_flat(e, statement), ExpandTo<R>{out.shape()}).impl));
     common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
