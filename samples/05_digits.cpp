@@ -27,10 +27,10 @@ int main(int argc, char** argv) {
   // batches are the same for any number of workers.
   const auto train = map(datasets::Digits(path, true), [](Generator& g, auto image, auto label) {
     const Tensor<float, 2> x = to<float>(image) / 255;
-    const auto down = std::int64_t(g.below(3)) - 1;  // a row up or down
+    const auto right = std::int64_t(g.below(3)) - 1;  // a column to the right or left
+    const auto from = std::max<std::int64_t>(-right, 0), to = std::max<std::int64_t>(right, 0);
     Tensor<float, 2> shifted = zeros({8, 8});
-    shifted(Slice(std::max<std::int64_t>(down, 0), 8 + std::min<std::int64_t>(down, 0)), all) =
-        x(Slice(std::max<std::int64_t>(-down, 0), 8 - std::max<std::int64_t>(down, 0)), all);
+    shifted(all, Slice(to, 8 - from)) = x(all, Slice(from, 8 - to));
     return std::tuple(shifted, label);
   });
   const datasets::Digits test(path, false);
