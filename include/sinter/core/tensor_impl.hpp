@@ -117,7 +117,7 @@ struct Node {
   int outputs_count = 0;
   Output* outputs = nullptr;
 };
-[[gnu::noinline]] inline void destroy(Node* node);
+inline void destroy(Node* node);
 
 struct TensorImpl : Pooled {
   std::atomic<int> refs{1};
