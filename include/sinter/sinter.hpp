@@ -28,6 +28,10 @@
 
 // Functions with kernels of their own: products, softmax, losses, searches
 #include "sinter/functional/argmax.hpp"
+#include "sinter/functional/batch_norm.hpp"
+#include "sinter/functional/conv.hpp"
+#include "sinter/functional/dropout.hpp"
+#include "sinter/functional/embedding.hpp"
 #include "sinter/functional/gather.hpp"
 #include "sinter/functional/linear.hpp"
 #include "sinter/functional/loss.hpp"
@@ -36,6 +40,7 @@
 #include "sinter/functional/mask.hpp"
 #include "sinter/functional/matmul.hpp"
 #include "sinter/functional/matrix_shape.hpp"
+#include "sinter/functional/pool.hpp"
 #include "sinter/functional/rearrange.hpp"
 #include "sinter/functional/reduce.hpp"
 #include "sinter/functional/scan.hpp"
@@ -48,8 +53,15 @@
 
 // Models: the visit protocol, layers, containers
 #include "sinter/nn/activation.hpp"
+#include "sinter/nn/batch_norm.hpp"
 #include "sinter/nn/container.hpp"
+#include "sinter/nn/conv.hpp"
+#include "sinter/nn/dropout.hpp"
+#include "sinter/nn/embedding.hpp"
 #include "sinter/nn/flatten.hpp"
+#include "sinter/nn/init.hpp"
 #include "sinter/nn/linear.hpp"
+#include "sinter/nn/loss.hpp"
+#include "sinter/nn/pool.hpp"
 
 // Files are apart, for their headers take the compiler a second: sinter/io/safetensors.hpp

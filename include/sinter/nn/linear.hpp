@@ -15,8 +15,8 @@ struct LinearOf : Module<LinearOf<T>> {
   Parameter<T, 1> bias;    // (out), or undefined
 
   LinearOf(std::int64_t in_features, std::int64_t out_features, bool with_bias = true) {
-    weight = empty<T>({out_features, in_features});
-    if (with_bias) bias = empty<T>({out_features});
+    weight = empty<T>(Shape{out_features, in_features});
+    if (with_bias) bias = empty<T>(Shape{out_features});
     init::linear_defaults_(weight, bias);
   }
   template <class V>

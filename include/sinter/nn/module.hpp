@@ -150,10 +150,14 @@ class Module {
 
  private:
   const D& self() const { return static_cast<const D&>(*this); }
+  // Each tensor once, under its first name: tied weights are one parameter.
   std::vector<NamedTensor> selected(bool buffers) const {
     std::vector<NamedTensor> list;
-    for (NamedTensor& t : named_tensors())
-      if (t.buffer == buffers) list.push_back(std::move(t));
+    for (NamedTensor& t : named_tensors()) {
+      bool known = t.buffer != buffers;
+      for (const NamedTensor& earlier : list) known = known || earlier.tensor == t.tensor;
+      if (!known) list.push_back(std::move(t));
+    }
     return list;
   }
   bool training_ = true;
