@@ -2,7 +2,10 @@
 // A model with layers: two interleaved spirals, told apart by a small net. Weights are saved and loaded.
 #include <cmath>
 #include <cstdio>
+#include <sinter/io/safetensors.hpp>
+#include <sinter/io/safetensors.hpp>
 #include <sinter/sinter.hpp>
+#include <sinter/train/metrics.hpp>
 
 using namespace sinter;
 

@@ -2,6 +2,8 @@
 // What fashion_mnist.cpp and classify.cpp share: the net, and the pictures in the form it takes.
 #pragma once
 
+#include <sinter/io/safetensors.hpp>
+#include <sinter/io/safetensors.hpp>
 #include <sinter/sinter.hpp>
 #include <string>
 
