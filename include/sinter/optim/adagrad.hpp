@@ -51,16 +51,15 @@ struct AdagradRule {
   }
 };
 
-class Adagrad : public Optimizer<Adagrad, AdagradOptions> {
+template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
+class AdagradOf : public Optimizer<AdagradOf<Options>, Options> {
  public:
   static constexpr const char* name = "Adagrad";
-  Adagrad(ParameterList params, const AdagradOptions& options = {}) : Optimizer(std::move(params), options) {}
+  AdagradOf(ParameterList params, const Options& options = {}) : Optimizer<AdagradOf, Options>(std::move(params), options) {}
 
   static std::vector<const char*> slots(const AdagradOptions&) { return {"sum"}; }
   static double initial(const AdagradOptions& o) { return o.initial_accumulator_value(); }
-  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
-  template <class Updates>
-  static void update(const AdagradOptions& o, const Updates& updates, const std::vector<std::int64_t>& steps) {
+  static void update(const AdagradOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
     update_all<1>(updates, [&](int i, auto c) {
       using C = decltype(c);
       const double lr = o.lr() / (1 + double(steps[std::size_t(i)] - 1) * o.lr_decay());
@@ -68,6 +67,7 @@ class Adagrad : public Optimizer<Adagrad, AdagradOptions> {
     });
   }
 };
+using Adagrad = AdagradOf<AdagradOptions>;
 
 }  // namespace SINTER_ABI
 }  // namespace optim

@@ -72,11 +72,12 @@ inline std::vector<Ref<TensorImpl>> grads_of(const optim::ParameterList& paramet
 
 // Scales all gradients so that the norm of them all together is at most max_norm, and returns what it was. norm_type may be
 // infinity. Throws ValueError for a negative max_norm or, if asked, for a norm that is not finite.
-inline double clip_grad_norm_(const optim::ParameterList& parameters, double max_norm, double norm_type = 2,
+template <class List = optim::ParameterList>  // compiled where it is called
+double clip_grad_norm_(const List& parameters, double max_norm, double norm_type = 2,
                               bool error_if_nonfinite = false) {
   if (!(max_norm >= 0)) fail<ValueError>("clip_grad_norm_: max_norm must not be negative, but is ", max_norm);
   if (!(norm_type >= 0)) fail<ValueError>("clip_grad_norm_: norm_type must not be negative, but is ", norm_type);
-  const auto grads = grads_of(parameters);
+  const auto grads = grads_of(optim::ParameterList(parameters));
   constexpr std::int64_t grain = 8192;
   struct Chunk {
     const TensorImpl* grad;
@@ -114,9 +115,10 @@ inline double clip_grad_norm_(const optim::ParameterList& parameters, double max
 }
 
 // Clamps every gradient's elements to [-clip_value, clip_value].
-inline void clip_grad_value_(const optim::ParameterList& parameters, double clip_value) {
+template <class List = optim::ParameterList>
+void clip_grad_value_(const List& parameters, double clip_value) {
   if (!(clip_value >= 0)) fail<ValueError>("clip_grad_value_: clip_value must not be negative, but is ", clip_value);
-  update_grads(grads_of(parameters), ClampRule{clip_value});
+  update_grads(grads_of(optim::ParameterList(parameters)), ClampRule{clip_value});
 }
 
 }  // namespace SINTER_ABI

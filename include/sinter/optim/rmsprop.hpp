@@ -64,10 +64,11 @@ struct RMSpropRule {
   }
 };
 
-class RMSprop : public Optimizer<RMSprop, RMSpropOptions> {
+template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
+class RMSpropOf : public Optimizer<RMSpropOf<Options>, Options> {
  public:
   static constexpr const char* name = "RMSprop";
-  RMSprop(ParameterList params, const RMSpropOptions& options = {}) : Optimizer(std::move(params), options) {}
+  RMSpropOf(ParameterList params, const Options& options = {}) : Optimizer<RMSpropOf, Options>(std::move(params), options) {}
 
   static std::vector<const char*> slots(const RMSpropOptions& o) {
     std::vector<const char*> names{"square_avg"};
@@ -76,9 +77,7 @@ class RMSprop : public Optimizer<RMSprop, RMSpropOptions> {
     return names;
   }
   static double initial(const RMSpropOptions&) { return 0; }
-  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
-  template <class Updates>
-  static void update(const RMSpropOptions& o, const Updates& updates, const std::vector<std::int64_t>&) {
+  static void update(const RMSpropOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>&) {
     if (o.momentum() > 0) o.centered() ? run<true, true>(o, updates) : run<true, false>(o, updates);
     else o.centered() ? run<false, true>(o, updates) : run<false, false>(o, updates);
   }
@@ -92,6 +91,7 @@ class RMSprop : public Optimizer<RMSprop, RMSpropOptions> {
     });
   }
 };
+using RMSprop = RMSpropOf<RMSpropOptions>;
 
 }  // namespace SINTER_ABI
 }  // namespace optim

@@ -55,18 +55,17 @@ struct SGDRule {
   }
 };
 
-class SGD : public Optimizer<SGD, SGDOptions> {
+template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
+class SGDOf : public Optimizer<SGDOf<Options>, Options> {
  public:
   static constexpr const char* name = "SGD";
-  SGD(ParameterList params, const SGDOptions& options = {}) : Optimizer(std::move(params), options) {}
+  SGDOf(ParameterList params, const Options& options = {}) : Optimizer<SGDOf, Options>(std::move(params), options) {}
 
   static std::vector<const char*> slots(const SGDOptions& o) {
     return o.momentum() != 0 ? std::vector<const char*>{"momentum_buffer"} : std::vector<const char*>{};
   }
   static double initial(const SGDOptions&) { return 0; }
-  // A template, so that its kernels are compiled where a step is taken, not wherever this file is included.
-  template <class Updates>
-  static void update(const SGDOptions& o, const Updates& updates, const std::vector<std::int64_t>& steps) {
+  static void update(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
     if (o.momentum() == 0) return run<false, false>(o, updates, steps);
     if (o.nesterov()) return run<true, true>(o, updates, steps);
     run<true, false>(o, updates, steps);
@@ -82,6 +81,7 @@ class SGD : public Optimizer<SGD, SGDOptions> {
     });
   }
 };
+using SGD = SGDOf<SGDOptions>;
 
 }  // namespace SINTER_ABI
 }  // namespace optim
