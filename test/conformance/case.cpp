@@ -87,6 +87,11 @@ Ints Case::ints(const char* key) const {
   const json& j = attrs->json.at(key);
   return j.is_array() ? j.get<Ints>() : Ints{j.get<std::int64_t>()};
 }
+Ints Case::ints_or(const char* key, std::int64_t null) const {
+  Ints v;
+  for (const json& j : attrs->json.at(key)) v.push_back(j.is_null() ? null : j.get<std::int64_t>());
+  return v;
+}
 bool Case::is_list(const char* key) const { return attrs->json.contains(key) && attrs->json[key].is_array(); }
 bool Case::is_text(const char* key) const { return attrs->json.contains(key) && attrs->json[key].is_string(); }
 std::string Case::text(const char* key, const char* otherwise) const { return has(key) ? attrs->json[key].get<std::string>() : otherwise; }

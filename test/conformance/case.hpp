@@ -26,7 +26,7 @@ inline constexpr int wide = 5;
 
 struct Case {
   std::string name, op;
-  bool is_double = false;
+  bool is_double = false, is_integer = false;  // the dtype; F32 otherwise
   std::shared_ptr<const Attributes> attrs;
   Values inputs;                              // null: not given
   StateDict state;                            // modules: to be loaded
@@ -39,6 +39,7 @@ struct Case {
   double number(const char* key) const;
   std::int64_t integer(const char* key) const;
   Ints ints(const char* key) const;  // of a list or of one number
+  Ints ints_or(const char* key, std::int64_t null) const;  // of a list some of whose entries are null
   std::vector<double> numbers(const char* key) const;
   bool is_list(const char* key) const;
   bool is_text(const char* key) const;

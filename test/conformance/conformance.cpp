@@ -132,6 +132,7 @@ class Runner {
     c_.name = spec_.at("name");
     c_.op = spec_.at("op");
     c_.is_double = spec_.value("dtype", "F32") == "F64";
+    c_.is_integer = spec_.value("dtype", "F32") == "I64";
     c_.attrs = std::make_shared<Attributes>(Attributes{spec_.value("attrs", json::object())});
     inputs_ = list(spec_.value("inputs", spec_.value("params", json::array())));
     const bool backward = spec_.contains("grad_outputs");
