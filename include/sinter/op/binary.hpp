@@ -105,6 +105,10 @@ struct DivTrunc {
     if constexpr (std::is_floating_point_v<element_t<T>>) return trunc(a / b);
     else return int_quotient(a, b);
   }
+  template <class T>
+  SINTER_HD static T da() { return T(0); }
+  template <class T>
+  SINTER_HD static T db() { return T(0); }
 };
 
 // Python's //: exact where a / b would round up to an integer.
@@ -124,6 +128,10 @@ struct DivFloor {
       else return where(wrong_side(int_rest(a, b), b), T(q - T(1)), q);
     }
   }
+  template <class T>
+  SINTER_HD static T da() { return T(0); }
+  template <class T>
+  SINTER_HD static T db() { return T(0); }
 };
 
 // The rest with the dividend's sign.

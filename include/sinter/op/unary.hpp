@@ -35,6 +35,8 @@ struct Sign {
     if constexpr (std::is_unsigned_v<element_t<T>>) return positive;
     else return where(x < T(0), T(-1), positive);
   }
+  template <class T>
+  SINTER_HD static T dx() { return T(0); }
 };
 
 struct Abs {
@@ -58,7 +60,7 @@ struct Square {
   SINTER_HD static T dx(T x) { return x + x; }
 };
 
-// Integers are round already.
+// Integers are round already. The slope is 0 as in PyTorch, so that a result still requires a gradient.
 struct Floor {
   static constexpr const char* name = "floor";
   static constexpr Domain domain = Domain::any;
@@ -67,6 +69,8 @@ struct Floor {
     if constexpr (std::is_floating_point_v<element_t<T>>) return floor(x);
     else return x;
   }
+  template <class T>
+  SINTER_HD static T dx() { return T(0); }
 };
 struct Ceil {
   static constexpr const char* name = "ceil";
@@ -76,6 +80,8 @@ struct Ceil {
     if constexpr (std::is_floating_point_v<element_t<T>>) return ceil(x);
     else return x;
   }
+  template <class T>
+  SINTER_HD static T dx() { return T(0); }
 };
 struct Trunc {
   static constexpr const char* name = "trunc";
@@ -85,6 +91,8 @@ struct Trunc {
     if constexpr (std::is_floating_point_v<element_t<T>>) return trunc(x);
     else return x;
   }
+  template <class T>
+  SINTER_HD static T dx() { return T(0); }
 };
 // Halves go to the even neighbour.
 struct Round {
@@ -95,6 +103,8 @@ struct Round {
     if constexpr (std::is_floating_point_v<element_t<T>>) return rint(x);
     else return x;
   }
+  template <class T>
+  SINTER_HD static T dx() { return T(0); }
 };
 
 // ---- Questions, answered in bool
