@@ -30,12 +30,27 @@ struct GradError : Error {  // a misuse of the reverse-mode graph
   using Error::Error;
 };
 
-// Throws E with its arguments printed one after the other: fail<ShapeError>("add: ", a.shape(), " x ", b.shape()).
+// A part of a message: what to print, and how.
+struct MessagePart {
+  const void* what;
+  void (*print)(std::ostream&, const void*);
+};
+[[gnu::cold]] inline std::string message_of(const MessagePart* parts, int n) {
+  std::ostringstream text;
+  for (int i = 0; i < n; ++i) parts[i].print(text, parts[i].what);
+  return text.str();
+}
+template <class T>
+void print_part(std::ostream& os, const void* what) { os << *static_cast<const T*>(what); }
+template <class E>
+[[noreturn]] [[gnu::noinline, gnu::cold]] void throw_message(const MessagePart* parts, int n) { throw E(message_of(parts, n)); }
+
+// Throws E with its arguments printed one after the other: fail<ShapeError>("add: ", a.shape(), " x ", b.shape()). (By way of
+// a list, so that a call with parts of other types costs the compiler next to nothing.)
 template <class E, class... Parts>
 [[noreturn]] [[gnu::noinline, gnu::cold]] void fail(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  throw E(text.str());
+  const MessagePart list[] = {{&parts, print_part<Parts>}...};
+  throw_message<E>(list, int(sizeof...(Parts)));
 }
 
 }  // namespace sinter

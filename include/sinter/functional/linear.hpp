@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sinter/functional/matmul.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -39,8 +40,12 @@ Tensor<T, R> linear_of(const Tensor<T, R>& x, const Tensor<T, 2>& weight, const 
     std::tuple<Tensor<T, R>, Tensor<T, 2>, Tensor<T, 1>> g;
     const Tensor<T, 2> up = rows_of(grad);
     if (needs[0]) std::get<0>(g) = matrix_products(grad, weight.get("linear"));
-    if (needs[1]) std::get<1>(g) = matrix_products(materialize(up.t()), rows_of(x.get("linear")));
-    if (needs[2]) std::get<2>(g) = sum(up, 0);
+    if (needs[1]) {
+      const Tensor<T, 2> in_rows = rows_of(x.get("linear")), d = empty<T>(weight.get("linear").shape());
+      cpu::product<T>(matrix_of<const T>(up).t(), matrix_of<const T>(in_rows), matrix_of<T>(d));
+      std::get<1>(g) = d;
+    }
+    if (needs[2]) std::get<2>(g) = Tensor<T, 1>(compute(reduce<op::Sum>("linear", static_cast<const Leaf<T, 2>&>(up), Axes<1, false>{1u})));
     return g;
   };
   return record("linear", out, std::move(back), x, weight, bias);

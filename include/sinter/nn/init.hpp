@@ -22,20 +22,25 @@ Fan fan_of(const Tensor<T, R>& weight) {
   return {weight.size(1) * field, weight.size(0) * field};
 }
 
+// Writes through `fill` into a contiguous tensor, and copies where t is not.
+template <class T, int R, class F>
+void overwrite(const Tensor<T, R>& t, F fill) {
+  Tensor<T, R> dense = t.is_contiguous() ? t.detach() : empty<T>(t.shape());
+  fill(dense);
+  if (!t.is_contiguous()) assign(t, static_cast<const Leaf<T, R>&>(dense));
+  t.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
+}
 template <class T, int R>
 void uniform_(const Tensor<T, R>& t, double low = 0, double high = 1, Generator& g = default_generator()) {
-  NoGradGuard guard;
-  Tensor<T, R>(t).copy_(rand<T>(t.shape(), g) * (high - low) + low);
+  overwrite(t, [&](Tensor<T, R>& out) { fill_uniform(out, low, high, g); });
 }
 template <class T, int R>
 void normal_(const Tensor<T, R>& t, double mean = 0, double std_dev = 1, Generator& g = default_generator()) {
-  NoGradGuard guard;
-  Tensor<T, R>(t).copy_(randn<T>(t.shape(), g) * std_dev + mean);
+  overwrite(t, [&](Tensor<T, R>& out) { fill_normal(out, mean, std_dev, g); });
 }
 template <class T, int R>
 void constant_(const Tensor<T, R>& t, double value) {
-  NoGradGuard guard;
-  Tensor<T, R>(t).fill_(value);
+  overwrite(t, [&](Tensor<T, R>& out) { assign(out, Constant<compute_t<T>>(compute_t<T>(value))); });
 }
 template <class T, int R>
 void zeros_(const Tensor<T, R>& t) { constant_(t, 0); }

@@ -166,6 +166,25 @@ void fill_random(Tensor<T, R>& t, Generator& g, F f) {
   });
 }
 
+// Uniform in [low, high), normal with the given mean and deviation; they overwrite a contiguous tensor.
+template <class T, int R>
+void fill_uniform(Tensor<T, R>& t, double low, double high, Generator& g) {
+  using C = compute_t<T>;
+  fill_random(t, g, [low = C(low), span = C(high - low)](const Philox& p, T* out) {
+    for (int k = 0; k < 4; ++k) out[k] = T(C(uniform_of(p.word[k])) * span + low);
+  });
+}
+template <class T, int R>
+void fill_normal(Tensor<T, R>& t, double mean, double deviation, Generator& g) {
+  using C = compute_t<T>;
+  fill_random(t, g, [mean = C(mean), deviation = C(deviation)](const Philox& p, T* out) {
+    C x[4];
+    normal_pair(p.word[0], p.word[1], x[0], x[1]);
+    normal_pair(p.word[2], p.word[3], x[2], x[3]);
+    for (int k = 0; k < 4; ++k) out[k] = T(x[k] * deviation + mean);
+  });
+}
+
 }  // namespace SINTER_ABI
 
 // Uniform in [0, 1).
@@ -174,9 +193,7 @@ Tensor<T, R> rand(const Shape<R>& sizes, Generator& g = default_generator()) {
   static_assert(is_floating<T>, "sinter: rand() makes floating point numbers; use randint()");
   check_sizes("rand", sizes);
   Tensor<T, R> t = empty<T>(sizes);
-  fill_random(t, g, [](const Philox& p, T* out) {
-    for (int k = 0; k < 4; ++k) out[k] = T(uniform_of(p.word[k]));
-  });
+  fill_uniform(t, 0, 1, g);
   return t;
 }
 template <class T = float, std::size_t R>
@@ -187,12 +204,7 @@ Tensor<T, R> randn(const Shape<R>& sizes, Generator& g = default_generator()) {
   static_assert(is_floating<T>, "sinter: randn() makes floating point numbers");
   check_sizes("randn", sizes);
   Tensor<T, R> t = empty<T>(sizes);
-  fill_random(t, g, [](const Philox& p, T* out) {
-    compute_t<T> x[4];
-    normal_pair(p.word[0], p.word[1], x[0], x[1]);
-    normal_pair(p.word[2], p.word[3], x[2], x[3]);
-    for (int k = 0; k < 4; ++k) out[k] = T(x[k]);
-  });
+  fill_normal(t, 0, 1, g);
   return t;
 }
 template <class T = float, std::size_t R>
