@@ -43,6 +43,9 @@ TEST_CASE("conv2d is its definition under every option") {
   const auto dilated = Conv2dOptions().dilation({2, 3}).padding({0, 5}).groups(2);
   CHECK(equals_definition(conv2d(x, wg, {}, dilated), x, wg, dilated, {0, 5}));
   const auto same = Conv2dOptions().padding("same");
+  const auto low = Conv2dOptions().padding({3, 4}).dilation({1, 8}).stride({1, 1});
+  CHECK(conv2d(x, w, {}, low).shape() == Shape{3, 6, 13, 7});
+  CHECK(equals_definition(conv2d(x, w, {}, low), x, w, low, {3, 4}));
   CHECK(conv2d(x, w, {}, same).shape() == Shape{3, 6, 9, 7});
   CHECK(equals_definition(conv2d(x, w, {}, same), x, w, same, {1, 0}));
   CHECK(equals_definition(conv2d(x, w1), x, w1, {}, 0));

@@ -6,6 +6,7 @@
 
 #include "sinter/autograd/gradcheck.hpp"
 #include "sinter/tensor/create.hpp"
+#include "sinter/tensor/index.hpp"
 
 using namespace sinter;
 
@@ -35,6 +36,22 @@ TEST_CASE("max_pool2d takes the greatest of each window") {
   auto x = image();
   x.data()[1] = std::nanf("");
   CHECK(std::isnan(max_pool2d(x, 2).data()[0]));
+}
+
+TEST_CASE("windows of 2 x 2 side by side, at every width") {
+  for (std::int64_t width : {8, 9, 10, 14, 17, 28}) {
+    auto x = randn<double>({2, 5, width});
+    x.data()[3] = std::nan("");
+    const auto fast = max_pool2d(x, 2), slow = max_pool2d(x, 2, MaxPool2dOptions().ceil_mode(true));  // the second takes the general way
+    CAPTURE(width);
+    for (int plane = 0; plane < 2; ++plane)
+      for (std::int64_t r = 0; r < 2; ++r)
+        for (std::int64_t c = 0; c < width / 2; ++c) {
+          const double a = fast(plane, r, c).item(), b = slow(plane, r, c).item();
+          REQUIRE((a == b || (std::isnan(a) && std::isnan(b))));
+        }
+  }
+  CHECK(gradcheck([](const auto& t) { return max_pool2d(t, 2); }, randn<double>({1, 4, 13})));
 }
 
 TEST_CASE("average pooling divides as PyTorch does") {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "sinter/core/cache.hpp"
 #include "sinter/core/config.hpp"
@@ -53,6 +54,35 @@ struct Tile {
   static SINTER_HD void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
 };
 
+// Four vectors of four, columns for rows.
+template <class T>
+struct Four {
+  typedef T Vector __attribute__((vector_size(4 * sizeof(T))));
+  using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  typedef Index Indices __attribute__((vector_size(4 * sizeof(T))));
+
+  static SINTER_HD Vector load(const T* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static SINTER_HD Vector pick(Vector a, Vector b, Index i, Index j, Index k, Index l) {  // of a's four, then b's
+#if defined(__clang__)
+    const T all[8] = {a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]};
+    return Vector{all[i], all[j], all[k], all[l]};
+#else
+    return __builtin_shuffle(a, b, Indices{i, j, k, l});
+#endif
+  }
+  // to[d * to_step + l] = from[l * from_step + d]
+  static SINTER_HD void transpose(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+    const Vector a = load(from), b = load(from + from_step), c = load(from + 2 * from_step), d = load(from + 3 * from_step);
+    const Vector ab = pick(a, b, 0, 4, 1, 5), cd = pick(c, d, 0, 4, 1, 5), ab2 = pick(a, b, 2, 6, 3, 7), cd2 = pick(c, d, 2, 6, 3, 7);
+    const Vector rows[4] = {pick(ab, cd, 0, 1, 4, 5), pick(ab, cd, 2, 3, 6, 7), pick(ab2, cd2, 0, 1, 4, 5), pick(ab2, cd2, 2, 3, 6, 7)};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_step, &rows[i], sizeof(Vector));
+  }
+};
+
 // to[d * Width + l] = from[l * lane_step + d * depth_step], lanes behind `lanes` are zero.
 template <int Width, class T>
 void pack(T* to, const T* from, int lanes, std::int64_t lane_step, std::int64_t depth, std::int64_t depth_step) {
@@ -64,7 +94,11 @@ void pack(T* to, const T* from, int lanes, std::int64_t lane_step, std::int64_t 
   constexpr std::int64_t block = 16;  // a cache line of every lane at a time
   for (std::int64_t d0 = 0; d0 < depth; d0 += block) {
     const std::int64_t d1 = std::min(depth, d0 + block);
-    for (int l = 0; l < lanes; ++l) {
+    int l = 0;
+    if (depth_step == 1 && d1 - d0 == block)
+      for (; l + 4 <= lanes; l += 4)
+        for (std::int64_t d = d0; d < d1; d += 4) Four<T>::transpose(to + d * Width + l, Width, from + l * lane_step + d, lane_step);
+    for (; l < lanes; ++l) {
       const T* source = from + l * lane_step;
       for (std::int64_t d = d0; d < d1; ++d) to[d * Width + l] = source[d * depth_step];
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/cpu/gemm.hpp"
 #include "sinter/functional/window.hpp"
 
 namespace sinter {
@@ -101,6 +102,32 @@ void max_plane(const T* x, std::int64_t width, const Spans& rows, const Spans& c
     }
 }
 
+// The same for windows of 2 x 2 side by side, four at a time; the last four may overlap those before.
+template <class T>
+void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int64_t out_w, T* y, std::int32_t* place) {
+  using F = cpu::Four<T>;
+  using Vector = typename F::Vector;
+  using Indices = typename F::Indices;
+  using Index = typename F::Index;
+  for (std::int64_t r = 0; r < out_h; ++r, y += out_w, place += out_w)
+    for (std::int64_t o = 0; o < out_w; o = o + 4 > out_w - 4 && o + 4 < out_w ? out_w - 4 : o + 4) {
+      const std::int64_t from = 2 * r * width + 2 * o;
+      const Vector a = F::load(x + from), b = F::load(x + from + 4), c = F::load(x + from + width), d = F::load(x + from + width + 4);
+      const Vector at[4] = {F::pick(a, b, 0, 2, 4, 6), F::pick(a, b, 1, 3, 5, 7), F::pick(c, d, 0, 2, 4, 6), F::pick(c, d, 1, 3, 5, 7)};
+      const Index step[4] = {0, 1, Index(width), Index(width + 1)};
+      Vector best = at[0];
+      const Indices first = Indices{0, 2, 4, 6} + Index(from);
+      Indices index = first;
+      for (int i = 1; i < 4; ++i) {
+        const Indices greater = (at[i] > best) | (at[i] != at[i]);
+        best = greater ? at[i] : best;
+        index = greater ? first + step[i] : index;
+      }
+      std::memcpy(y + o, &best, sizeof best);
+      for (int i = 0; i < 4; ++i) place[o + i] = std::int32_t(index[i]);
+    }
+}
+
 template <class T, int R>
 Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOptions& o) {
   const Pair stride = o.has_stride_ ? o.stride_ : kernel;
@@ -112,7 +139,10 @@ Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOp
   const auto out_h = std::int64_t(rows.size()), out_w = std::int64_t(columns.size()), area = out_h * out_w, plane = height * width;
   Tensor<T, R> y = pooled_like(x, out_h, out_w);
   Tensor<std::int32_t, R> place(TensorImpl::empty(DType::int32, y.shape()));
+  const auto is = [](Pair p, std::int64_t n) { return p.h == n && p.w == n; };
+  const bool halves = is(kernel, 2) && is(stride, 2) && is(o.padding_, 0) && is(o.dilation_, 1) && !o.ceil_mode_ && out_w >= 4;
   for_each_plane(x, [&](std::int64_t p) {
+    if (halves) return max_plane_2x2(dense.data() + p * plane, width, out_h, out_w, y.data() + p * area, place.data() + p * area);
     max_plane(dense.data() + p * plane, width, rows, columns, o.dilation_, y.data() + p * area, place.data() + p * area);
   });
   if (!any_requires_grad(x)) return y;
