@@ -13,6 +13,7 @@
 #include "sinter/autograd/checkpoint.hpp"
 #include "sinter/autograd/function.hpp"
 #include "sinter/autograd/grad.hpp"
+#include "sinter/autograd/gradcheck.hpp"
 #include "sinter/graph/explain.hpp"
 
 // Optimizers and schedules of the learning rate
