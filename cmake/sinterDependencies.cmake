@@ -1,22 +1,7 @@
 # SPDX-License-Identifier: MIT
-# sinter_link_dependencies(TARGET) finds what Sinter's headers may use and links it to TARGET: Eigen (required), OpenMP,
-# zlib and nlohmann/json. Used by the source tree and by the installed package alike. Where something required is missing,
-# SINTER_MISSING says what.
+# sinter_link_dependencies(TARGET) finds what Sinter's headers may use and links it to TARGET: threads, OpenMP, zlib and
+# nlohmann/json, none of which is required. Used by the source tree and by the installed package alike.
 macro(sinter_link_dependencies target)
-  set(SINTER_MISSING "")
-
-  find_package(Eigen3 3.3 QUIET NO_MODULE)
-  if(TARGET Eigen3::Eigen)
-    target_link_libraries(${target} INTERFACE Eigen3::Eigen)
-  else()
-    find_path(SINTER_EIGEN_INCLUDE_DIR Eigen/Core PATH_SUFFIXES eigen3 eigen)
-    if(SINTER_EIGEN_INCLUDE_DIR)
-      target_include_directories(${target} SYSTEM INTERFACE "${SINTER_EIGEN_INCLUDE_DIR}")
-    else()
-      set(SINTER_MISSING "Eigen 3.3 or later is required (Debian: libeigen3-dev)")
-    endif()
-  endif()
-
   set(THREADS_PREFER_PTHREAD_FLAG ON)
   find_package(Threads QUIET)
   if(TARGET Threads::Threads)

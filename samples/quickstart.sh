@@ -9,11 +9,10 @@ say() { echo "$*" >&2; }
 
 missing=()
 need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
-has() { echo "#include <$1>" | g++ -I/usr/include/eigen3 -fsyntax-only -x c++ -; }
+has() { echo "#include <$1>" | g++ -fsyntax-only -x c++ -; }
 need g++ g++ --version
 need make make --version
 need cmake cmake --version
-need libeigen3-dev has Eigen/Core
 need nlohmann-json3-dev has nlohmann/json.hpp
 need zlib1g-dev has zlib.h
 fashion=/usr/share/datasets/fashion-mnist

@@ -9,13 +9,12 @@ build=build; [ "$preset" = default ] || build=build-$preset
 
 missing=()
 need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
-has() { echo "#include <$1>" | g++ -I/usr/include/eigen3 -fsyntax-only -x c++ -; }
+has() { echo "#include <$1>" | g++ -fsyntax-only -x c++ -; }
 need g++ g++ --version
 need make make --version
 need cmake cmake --version
 need python3 python3 --version
 need catch2 has catch2/catch.hpp
-need libeigen3-dev has Eigen/Core
 need nlohmann-json3-dev has nlohmann/json.hpp
 need zlib1g-dev has zlib.h
 need ccache ccache --version

@@ -9,12 +9,7 @@ CXX = os.environ.get("CXX", "g++")
 os.environ["CCACHE_DISABLE"] = "1"
 
 
-def eigen():
-    candidates = [os.environ.get("EIGEN3_INCLUDE_DIR"), "/usr/include/eigen3", "/usr/local/include/eigen3"]
-    return next((c for c in candidates if c and pathlib.Path(c, "Eigen", "Core").exists()), "/usr/include/eigen3")
-
-
-FLAGS = ["-std=c++17", "-fopenmp", "-Wall", "-Wextra", "-Wno-psabi", "-I", str(ROOT / "include"), "-isystem", eigen()]
+FLAGS = ["-std=c++17", "-fopenmp", "-Wall", "-Wextra", "-Wno-psabi", "-I", str(ROOT / "include")]
 if (ROOT / "kernels").is_dir():
     FLAGS += ["-I", str(ROOT / "kernels")]
 

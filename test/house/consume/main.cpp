@@ -4,7 +4,6 @@
 #if __has_include(<sinter/sinter.hpp>)
 #include <sinter/sinter.hpp>
 #endif
-#include <Eigen/Core>
 #include <sinter/core/parallel.hpp>
 #include <sinter/core/shape.hpp>
 
