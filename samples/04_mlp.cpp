@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdio>
 #include <sinter/io/safetensors.hpp>
-#include <sinter/io/safetensors.hpp>
 #include <sinter/sinter.hpp>
 #include <sinter/train/metrics.hpp>
 

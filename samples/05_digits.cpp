@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Real data in batches: 1,797 handwritten digits, a loader with workers, random shifts as augmentation, a schedule.
 #include <cstdio>
+#include <sinter/data/datasets.hpp>
 #include <sinter/sinter.hpp>
 #include <sinter/train/metrics.hpp>
 

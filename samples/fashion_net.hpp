@@ -2,7 +2,7 @@
 // What fashion_mnist.cpp and classify.cpp share: the net, and the pictures in the form it takes.
 #pragma once
 
-#include <sinter/io/safetensors.hpp>
+#include <sinter/data/datasets.hpp>
 #include <sinter/io/safetensors.hpp>
 #include <sinter/sinter.hpp>
 #include <string>

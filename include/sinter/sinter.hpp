@@ -2,32 +2,21 @@
 // Sinter: tensors, fused expressions, gradients and models. Each section stands on those above it.
 #pragma once
 
-// Tensors: creation, views, indexing, joining, printing
+// Tensors and what is computed with them: creation, views, indexing, joining, printing; explain()
+#include "sinter/graph/explain.hpp"
 #include "sinter/tensor/compare.hpp"
 #include "sinter/tensor/create.hpp"
 #include "sinter/tensor/index.hpp"
 #include "sinter/tensor/join.hpp"
 #include "sinter/tensor/print.hpp"
 
-// Gradients: user-defined ops
+// Gradients: grad(), checkpoints, gradcheck, ops of one's own
 #include "sinter/autograd/checkpoint.hpp"
 #include "sinter/autograd/function.hpp"
 #include "sinter/autograd/grad.hpp"
 #include "sinter/autograd/gradcheck.hpp"
-#include "sinter/graph/explain.hpp"
 
-// Optimizers and schedules of the learning rate
-#include "sinter/optim/adagrad.hpp"
-#include "sinter/optim/adam.hpp"
-#include "sinter/optim/adamw.hpp"
-#include "sinter/optim/clip.hpp"
-#include "sinter/optim/lr_scheduler.hpp"
-#include "sinter/optim/one_cycle.hpp"
-#include "sinter/optim/plateau.hpp"
-#include "sinter/optim/rmsprop.hpp"
-#include "sinter/optim/sgd.hpp"
-
-// Functions with kernels of their own: products, softmax, losses, searches
+// Functions with kernels of their own: products, convolutions, softmax, losses, searches
 #include "sinter/functional/argmax.hpp"
 #include "sinter/functional/batch_norm.hpp"
 #include "sinter/functional/conv.hpp"
@@ -48,11 +37,7 @@
 #include "sinter/functional/softmax.hpp"
 #include "sinter/functional/sort.hpp"
 
-// Data: datasets, the loader, readers of files
-#include "sinter/data/datasets.hpp"
-#include "sinter/data/loader.hpp"
-
-// Models: the visit protocol, layers, containers
+// Models: the visit protocol, layers, containers, initialisers
 #include "sinter/nn/activation.hpp"
 #include "sinter/nn/batch_norm.hpp"
 #include "sinter/nn/container.hpp"
@@ -65,4 +50,21 @@
 #include "sinter/nn/loss.hpp"
 #include "sinter/nn/pool.hpp"
 
-// Files are apart, for their headers take the compiler a second: sinter/io/safetensors.hpp
+// Optimizers, schedules of the learning rate, clipping
+#include "sinter/optim/adagrad.hpp"
+#include "sinter/optim/adam.hpp"
+#include "sinter/optim/adamw.hpp"
+#include "sinter/optim/clip.hpp"
+#include "sinter/optim/lr_scheduler.hpp"
+#include "sinter/optim/one_cycle.hpp"
+#include "sinter/optim/plateau.hpp"
+#include "sinter/optim/rmsprop.hpp"
+#include "sinter/optim/sgd.hpp"
+
+// Data: datasets and the loader
+#include "sinter/data/loader.hpp"
+
+// Apart, since not every program pays for them:
+//   sinter/io/safetensors.hpp   save() and load(); takes the compiler a second
+//   sinter/data/datasets.hpp    Fashion-MNIST and its like, from IDX and CSV files
+//   sinter/train/*.hpp          metrics, progress bars, learning curves
