@@ -90,7 +90,7 @@ TEST_CASE("gradients of matmul") {
                   randn<double>({4, 2})));
 }
 
-TEST_CASE("results do not depend on the number of threads") {
+TEST_CASE("products do not depend on the number of threads") {
   const auto a = randn({300, 700}), b = randn({700, 257});
   const int before = get_num_threads();
   set_num_threads(1);
