@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "sinter/core/copy.hpp"
 #include "sinter/eval/cpu.hpp"
 #include "sinter/graph/node.hpp"
 
@@ -40,18 +41,9 @@ class DetectAnomaly {
   bool before_;
 };
 
-inline double element_of(const TensorImpl& t, std::int64_t i) {
-  switch (t.dtype) {
-    case DType::float32: return static_cast<const float*>(t.data)[i];
-    case DType::float64: return static_cast<const double*>(t.data)[i];
-    case DType::float16: return float(static_cast<const half*>(t.data)[i]);
-    case DType::bfloat16: return float(static_cast<const bfloat16*>(t.data)[i]);
-    default: return 0;
-  }
-}
 inline void check_anomaly(const TensorImpl& grad) {
   for (std::int64_t i = 0, n = grad.numel(); i < n; ++i)
-    if (const double x = element_of(grad, i); x != x)
+    if (const double x = widened(grad.dtype, static_cast<char*>(grad.data) + i * size_of(grad.dtype)); x != x)
       fail<GradError>("backward of ", current_pass()->running, " gave NaN (element ", i, " of a gradient of shape ", grad.shape(), ")");
 }
 
@@ -67,28 +59,28 @@ inline bool is_dense(const TensorImpl& t) {
 inline namespace SINTER_ABI {
 
 template <class T>
-void add_elements(void* to, const void* a, const void* b, std::int64_t n) {
+void add_elements(T* z, const T* x, const T* y, std::int64_t n) {
   constexpr std::int64_t grain = 16384;
-  constexpr int N = simd_bytes / int(sizeof(compute_t<T>));
-  parallel_for((n + grain - 1) / grain, n >= parallel_threshold, [&](std::int64_t c) {
+  constexpr int N = simd_bytes / int(sizeof(T));
+  parallel_for((n + grain - 1) / grain, n >= parallel_threshold, [=](std::int64_t c) {
     const std::int64_t end = std::min(n, (c + 1) * grain);
     std::int64_t i = c * grain;
-    const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b);
-    T* z = static_cast<T*>(to);
-    for (; i + N <= end; i += N) op::store_lanes<T>(z + i, op::load_lanes<N>(x + i) + op::load_lanes<N>(y + i));
-    for (; i < end; ++i) z[i] = T(compute_t<T>(x[i]) + compute_t<T>(y[i]));
+    for (; i + N <= end; i += N) (op::Lanes<T, N>::load(x + i) + op::Lanes<T, N>::load(y + i)).store(z + i);
+    for (; i < end; ++i) z[i] = x[i] + y[i];
   });
 }
 
 // to = a + b for dense gradients of one shape.
 inline void add_dense(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) {
   const std::int64_t n = to.numel();
-  switch (to.dtype) {
-    case DType::float32: return add_elements<float>(to.data, a.data, b.data, n);
-    case DType::float64: return add_elements<double>(to.data, a.data, b.data, n);
-    case DType::float16: return add_elements<half>(to.data, a.data, b.data, n);
-    case DType::bfloat16: return add_elements<bfloat16>(to.data, a.data, b.data, n);
-    default: fail<GradError>("backward: gradients of dtype ", to.dtype, " cannot be summed");
+  if (to.dtype == DType::float32) {
+    add_elements(static_cast<float*>(to.data), static_cast<const float*>(a.data), static_cast<const float*>(b.data), n);
+  } else if (to.dtype == DType::float64) {
+    add_elements(static_cast<double*>(to.data), static_cast<const double*>(a.data), static_cast<const double*>(b.data), n);
+  } else {
+    const int w = size_of(to.dtype);
+    const auto at = [w](const TensorImpl& t, std::int64_t i) { return static_cast<char*>(t.data) + i * w; };
+    for (std::int64_t i = 0; i < n; ++i) store_as(to.dtype, at(to, i), widened(a.dtype, at(a, i)) + widened(b.dtype, at(b, i)));
   }
 }
 

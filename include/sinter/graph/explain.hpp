@@ -3,7 +3,7 @@
 // fused into each and what was not, and the bytes they move. fused_kernels<decltype(e)> is the count as a constant.
 #pragma once
 
-#include <iomanip>
+#include <cstdio>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -78,12 +78,11 @@ struct Explanation {
 
  private:
   static std::string size(std::int64_t bytes) {
-    std::ostringstream s;
-    s << std::fixed << std::setprecision(1);
-    if (bytes >= 1 << 20) s << double(bytes) / (1 << 20) << " MiB";
-    else if (bytes >= 1 << 10) s << double(bytes) / (1 << 10) << " KiB";
-    else s << std::setprecision(0) << double(bytes) << " B";
-    return s.str();
+    char text[32];
+    if (bytes >= 1 << 20) std::snprintf(text, sizeof text, "%.1f MiB", double(bytes) / (1 << 20));
+    else if (bytes >= 1 << 10) std::snprintf(text, sizeof text, "%.1f KiB", double(bytes) / (1 << 10));
+    else std::snprintf(text, sizeof text, "%d B", int(bytes));
+    return text;
   }
   static void print(std::ostream& os, const char* title, const std::vector<KernelInfo>& kernels) {
     os << title << ": " << kernels.size() << (kernels.size() == 1 ? " kernel\n" : " kernels\n");

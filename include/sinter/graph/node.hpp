@@ -35,6 +35,14 @@ struct Edge {
 
 inline bool requires_grad(const Ref<TensorImpl>& t) { return t && (t->requires_grad || t->node); }
 
+// The same where t is about to be read by a recorded step. A view whose base a recorded step has since changed in place has
+// a history that is not that of its elements: GradError, rather than a wrong gradient.
+inline bool records_grad(const Ref<TensorImpl>& t) {
+  if (t && t->is_view && !t->detached && t->rewrites != t->storage->rewrites.load(std::memory_order_relaxed))
+    fail<GradError>("a view of shape ", t->shape(), " was made before its base was changed in place with gradients recorded; make it anew");
+  return requires_grad(t);
+}
+
 // A tensor kept for backward, with the version it had. Throws GradError when it has been changed in place since.
 struct SavedVersion {
   std::uint32_t version = 0;

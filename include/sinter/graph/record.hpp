@@ -14,7 +14,7 @@ inline namespace SINTER_ABI {
 inline bool records(const Operand* in, int n) {
   if (!is_grad_enabled()) return false;
   for (int k = 0; k < n; ++k)
-    if (is_floating_dtype((*in[k])->dtype) && requires_grad(*in[k])) return true;
+    if (is_floating_dtype((*in[k])->dtype) && records_grad(*in[k])) return true;
   return false;
 }
 template <class E>
@@ -58,11 +58,7 @@ struct Outlets {
   static Ref<TensorImpl> narrowed(Ref<TensorImpl> g, DType dtype) {
     if (g->dtype == dtype) return g;
     Ref<TensorImpl> out = empty_dense(dtype, g->shape());
-    const float* from = static_cast<const float*>(g->data);
-    for (std::int64_t i = 0, n = g->numel(); i < n; ++i) {
-      if (dtype == DType::float16) static_cast<half*>(out->data)[i] = half(from[i]);
-      else static_cast<bfloat16*>(out->data)[i] = bfloat16(from[i]);
-    }
+    copy_elements(*out, *g);
     return out;
   }
 };

@@ -13,16 +13,16 @@
 
 namespace sinter {
 
-// Prints what a tensor's handle points to; not a template, so that it is compiled once.
+// Prints what a tensor's handle points to. Not a template, so that it is compiled once, and cold, so that this is quick.
 class TensorPrinter {
  public:
   static constexpr int line_width = 80, edge = 3, threshold = 1000, indent = 7;
 
-  explicit TensorPrinter(const TensorImpl& t)
+  [[gnu::cold]] explicit TensorPrinter(const TensorImpl& t)
       : t_(t), summarize_(t.numel() > threshold), floating_(t.dtype >= DType::float16) {
     if (t.numel() > 0) measure();
   }
-  std::string text() const {
+  [[gnu::cold]] std::string text() const {
     std::string out = "tensor(";
     if (t_.numel() > 0) out += block(0, 0, indent);
     else out += "[]";
@@ -35,7 +35,7 @@ class TensorPrinter {
   }
 
  private:
-  double at(std::int64_t offset) const {
+  [[gnu::cold]] double at(std::int64_t offset) const {
     switch (t_.dtype) {
       case DType::float16: return float(static_cast<const half*>(t_.data)[offset]);
       case DType::bfloat16: return float(static_cast<const bfloat16*>(t_.data)[offset]);
@@ -43,7 +43,7 @@ class TensorPrinter {
       default: return static_cast<const double*>(t_.data)[offset];
     }
   }
-  std::string integer(std::int64_t offset) const {
+  [[gnu::cold]] std::string integer(std::int64_t offset) const {
     switch (t_.dtype) {
       case DType::boolean: return static_cast<const bool*>(t_.data)[offset] ? "True" : "False";
       case DType::uint8: return std::to_string(static_cast<const std::uint8_t*>(t_.data)[offset]);
@@ -51,21 +51,21 @@ class TensorPrinter {
       default: return std::to_string(static_cast<const std::int64_t*>(t_.data)[offset]);
     }
   }
-  static std::string printed(const char* format, double x) {
+  [[gnu::cold]] static std::string printed(const char* format, double x) {
     if (std::isnan(x)) return "nan";
     if (std::isinf(x)) return x < 0 ? "-inf" : "inf";
     char buffer[400];
     return std::string(buffer, std::size_t(std::snprintf(buffer, sizeof buffer, format, x)));
   }
   const char* format() const { return scientific_ ? "%.4e" : whole_ ? "%.0f" : "%.4f"; }
-  std::string element(std::int64_t offset) const {
+  [[gnu::cold]] std::string element(std::int64_t offset) const {
     if (!floating_) return integer(offset);
     const double x = at(offset);
     std::string s = printed(format(), x);
     if (whole_ && !scientific_ && std::isfinite(x)) s += ".";
     return s;
   }
-  std::string padded(std::int64_t offset) const {
+  [[gnu::cold]] std::string padded(std::int64_t offset) const {
     const std::string s = element(offset);
     return s.size() < width_ ? std::string(width_ - s.size(), ' ') + s : s;
   }
@@ -86,7 +86,7 @@ class TensorPrinter {
     if (dim == t_.rank) f(offset);
     else each_shown(dim, [&](std::int64_t i, bool) { each_element(dim + 1, offset + i * t_.strides[dim], f); });
   }
-  void measure() {
+  [[gnu::cold]] void measure() {
     if (floating_) {
       double least = HUGE_VAL, most = 0;
       bool any = false;
@@ -109,7 +109,7 @@ class TensorPrinter {
     }
   }
 
-  std::string block(int dim, std::int64_t offset, int column) const {
+  [[gnu::cold]] std::string block(int dim, std::int64_t offset, int column) const {
     if (dim == t_.rank) return element(offset);
     std::string out = "[";
     bool first = true;
@@ -142,12 +142,12 @@ class TensorPrinter {
     }
     return out + "]";
   }
-  std::string sizes() const {
+  [[gnu::cold]] std::string sizes() const {
     std::string s = "(";
     for (int i = 0; i < t_.rank; ++i) s += (i ? ", " : "") + std::to_string(t_.sizes[i]);
     return s + (t_.rank == 1 ? ",)" : ")");
   }
-  static void suffix(std::string& out, const std::string& s) {
+  [[gnu::cold]] static void suffix(std::string& out, const std::string& s) {
     const std::size_t newline = out.rfind('\n');
     const std::size_t line = out.size() - (newline == std::string::npos ? 0 : newline + 1);
     if (line + s.size() + 4 > line_width) out += ",\n" + std::string(indent, ' ') + s;
