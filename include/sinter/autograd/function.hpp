@@ -76,7 +76,7 @@ Tensor<T, R> record(const char* name, Tensor<T, R> out, Back back, const In&... 
   return out;
 }
 template <class... In>
-bool any_requires_grad(const In&... in) { return is_grad_enabled() && (requires_grad(in.impl) || ...); }
+bool any_requires_grad(const In&... in) { return is_grad_enabled() && (records_grad(in.impl) || ...); }
 
 }  // namespace SINTER_ABI
 

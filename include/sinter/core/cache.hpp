@@ -164,7 +164,10 @@ class Cache {
       release();
       p = std::aligned_alloc(align, rounded);
     }
-    if (!p) throw std::bad_alloc();
+    if (!p) {
+      global().allocated.fetch_sub(std::int64_t(bytes), std::memory_order_relaxed);
+      throw std::bad_alloc();
+    }
 #if defined(__linux__)
     if (huge) madvise(p, rounded, MADV_HUGEPAGE);
 #endif

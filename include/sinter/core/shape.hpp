@@ -35,6 +35,13 @@ struct Shape {
 };
 template <class... I>
 Shape(I...) -> Shape<int(sizeof...(I))>;
+// Of a list in braces, as in zeros({2, 3}).
+template <std::size_t R>
+constexpr Shape<int(R)> shape_of(const std::int64_t (&sizes)[R]) {
+  Shape<int(R)> s;
+  for (std::size_t i = 0; i < R; ++i) s.d[i] = sizes[i];
+  return s;
+}
 
 // A shape whose rank is only known at run time, for messages and type-erased code.
 struct ShapeView {

@@ -26,6 +26,7 @@ struct Pooled {
 struct Storage : Pooled {
   std::atomic<int> refs{1};
   std::atomic<std::uint32_t> version{0};
+  std::atomic<std::uint32_t> rewrites{0};  // those in-place changes after which the memory has another history in the graph
   void* data = nullptr;
   std::size_t bytes = 0;
   Device device;
@@ -34,7 +35,11 @@ struct Storage : Pooled {
 
   [[gnu::noinline]] static Ref<Storage> allocate(std::size_t bytes) {
     Ref<Storage> s = Ref<Storage>::adopt(new Storage);
-    s->data = Cache::allocate(bytes);
+    try {
+      s->data = Cache::allocate(bytes);
+    } catch (const std::bad_alloc&) {
+      fail<DeviceError>("cpu: no memory for a tensor of ", bytes, " bytes");
+    }
     s->bytes = bytes;
     return s;
   }
@@ -119,6 +124,12 @@ struct Node {
 };
 inline void destroy(Node* node);
 
+[[noreturn]] [[gnu::noinline, gnu::cold]] inline void fail_undefined() { fail<Error>("an operand is an undefined tensor"); }
+
+[[noreturn]] [[gnu::noinline, gnu::cold]] inline void fail_too_large(ShapeView sizes) {
+  fail<ShapeError>("a tensor of shape ", sizes, " has more bytes than 64 bits count");
+}
+
 struct TensorImpl : Pooled {
   std::atomic<int> refs{1};
   Ref<Storage> storage;
@@ -127,6 +138,8 @@ struct TensorImpl : Pooled {
   int rank = 0;
   bool requires_grad = false;
   bool is_view = false;
+  bool detached = false;  // outside of the graph whatever happens to the memory
+  std::uint32_t rewrites = 0;  // of the storage when this view was made
   int output = 0;  // which of node's outputs this is
   std::int64_t sizes[max_rank];
   std::int64_t strides[max_rank];
@@ -158,7 +171,10 @@ struct TensorImpl : Pooled {
   }
   template <int R>
   static Ref<TensorImpl> empty(DType dtype, const Shape<R>& sizes) {
-    Ref<Storage> storage = Storage::allocate(std::size_t(sizes.numel()) * std::size_t(size_of(dtype)));
+    std::int64_t bytes = size_of(dtype);
+    for (int i = 0; i < R; ++i)
+      if (__builtin_mul_overflow(bytes, sizes[i], &bytes)) fail_too_large(ShapeView(sizes));
+    Ref<Storage> storage = Storage::allocate(std::size_t(bytes));
     void* data = storage->data;
     return make(dtype, Layout<R>::contiguous(sizes), std::move(storage), data);
   }
@@ -174,6 +190,7 @@ struct TensorImpl : Pooled {
     a->storage = t.storage;
     a->data = t.data;
     a->is_view = t.is_view;
+    a->detached = true;
     return a;
   }
   [[gnu::noinline]] friend void destroy(TensorImpl* t) {

@@ -42,12 +42,15 @@ struct Leaf : Expr<Leaf<T, R>> {
 
   Leaf() = default;
   explicit Leaf(Ref<TensorImpl> p) : impl(std::move(p)) {}
+  // Throws Error for the undefined tensor, and so does all that asks for a shape.
   Shape<R> shape() const {
+    if (!impl) fail_undefined();
     Shape<R> s;
     for (int i = 0; i < R; ++i) s[i] = impl->sizes[i];
     return s;
   }
   Shape<R> strides() const {
+    if (!impl) fail_undefined();
     Shape<R> s;
     for (int i = 0; i < R; ++i) s[i] = impl->strides[i];
     return s;

@@ -83,8 +83,12 @@ auto softmax(const Expr<E>& x, std::int64_t dim) { return softmax_over<false>("s
 template <class E>
 auto log_softmax(const Expr<E>& x, std::int64_t dim) { return softmax_over<true>("log_softmax", x.self(), dim); }
 
-// The greatest where it is finite, else 0, by which logsumexp shifts its operand: inf - inf never happens.
+// The greatest where it is finite, else 0, by which logsumexp shifts its operand: inf - inf never happens. Of no elements
+// at all the greatest is -inf, so that the sum of none gives log(0).
 namespace op {
+struct AmaxOfAny : Amax {
+  static constexpr bool needs_elements = false;
+};
 struct FiniteOrZero {
   static constexpr const char* name = "finite_or_zero";
   template <class T>
@@ -100,7 +104,7 @@ struct LogSumExp {
     using T = typename E::value_type;
     static_assert(is_floating<T>, "sinter: logsumexp() takes a floating point dtype; convert with to<float>(x)");
     // Constant for the gradient, since the shift cancels: FiniteOrZero has no slope.
-    const auto shift = [&](auto a) { return map(op::FiniteOrZero{}, reduce<op::Amax>(name, x, a)); };
+    const auto shift = [&](auto a) { return map(op::FiniteOrZero{}, reduce<op::AmaxOfAny>(name, x, a)); };
     return log(reduce<op::Sum>(name, exp(x - shift(keeping(axes))), axes)) + shift(axes);
   }
 };

@@ -13,8 +13,10 @@ inline namespace SINTER_ABI {
 // Whether a statement over these operands is to be recorded.
 inline bool records(const Operand* in, int n) {
   if (!is_grad_enabled()) return false;
-  for (int k = 0; k < n; ++k)
+  for (int k = 0; k < n; ++k) {
+    if (!*in[k]) fail_undefined();
     if (is_floating_dtype((*in[k])->dtype) && records_grad(*in[k])) return true;
+  }
   return false;
 }
 template <class E>

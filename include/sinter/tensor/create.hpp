@@ -13,13 +13,6 @@
 
 namespace sinter {
 
-template <std::size_t R>
-Shape<int(R)> shape_of(const std::int64_t (&sizes)[R]) {
-  Shape<int(R)> s;
-  std::copy_n(sizes, R, s.d);
-  return s;
-}
-
 template <class T = float, int R>
 Tensor<T, R> empty(const Shape<R>& sizes) {
   check_sizes("empty", sizes);

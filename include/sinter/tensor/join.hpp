@@ -44,7 +44,7 @@ Tensor<T, R> cat(const std::vector<Tensor<T, R>>& tensors, std::int64_t dim = 0)
     sizes[d] += s[d];
     back.lengths.push_back(s[d]);
     back.edges.emplace_back(tensors[k].impl);
-    recorded = recorded || requires_grad(tensors[k].impl);
+    recorded = (is_grad_enabled() && records_grad(tensors[k].impl)) || recorded;
   }
   Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
   {
@@ -56,7 +56,7 @@ Tensor<T, R> cat(const std::vector<Tensor<T, R>>& tensors, std::int64_t dim = 0)
       start += t.shape()[d];
     }
   }
-  if (recorded && is_grad_enabled()) set_history(out.impl, make_node("cat", std::move(back)), 0);
+  if (recorded) set_history(out.impl, make_node("cat", std::move(back)), 0);
   return out;
 }
 template <class T, int R>

@@ -75,14 +75,14 @@ class Tensor : public Leaf<T, R> {
   bool defined() const { return bool(impl); }
   static constexpr int dim() { return R; }
   static constexpr DType dtype() { return dtype_of<T>(); }
-  std::int64_t size(std::int64_t d) const { return impl->sizes[wrap_dim("size", d, R)]; }
+  std::int64_t size(std::int64_t d) const { return defined_impl().sizes[wrap_dim("size", d, R)]; }
   std::int64_t numel() const { return this->shape().numel(); }
-  Device device() const { return impl->storage->device; }
+  Device device() const { return defined_impl().storage->device; }
   bool is_contiguous() const { return sinter::is_contiguous(this->shape(), this->strides()); }
   // The first element; the others follow as strides() says.
   T* data() const { return static_cast<T*>(impl->data); }
   // Counts the in-place changes of the memory.
-  std::uint32_t version() const { return impl->storage->version.load(std::memory_order_relaxed); }
+  std::uint32_t version() const { return defined_impl().storage->version.load(std::memory_order_relaxed); }
 
   // The value of a tensor with one element.
   T item() const {
@@ -99,7 +99,7 @@ class Tensor : public Leaf<T, R> {
   }
   Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
   // The same memory outside of the graph.
-  Tensor detach() const { return Tensor(TensorImpl::alias(*impl)); }
+  Tensor detach() const { return Tensor(TensorImpl::alias(defined_impl())); }
   // A copy in another dtype, or this tensor where it has it already.
   template <class To>
   Tensor<To, R> to() const {
@@ -145,14 +145,21 @@ class Tensor : public Leaf<T, R> {
   auto view(I... sizes) const;
   template <int N>
   auto view(const Shape<N>& sizes) const;
+  template <std::size_t N>
+  auto view(const std::int64_t (&sizes)[N]) const { return view(shape_of(sizes)); }
   template <class... I>
   auto reshape(I... sizes) const;
   template <int N>
   auto reshape(const Shape<N>& sizes) const;
+  template <std::size_t N>
+  auto reshape(const std::int64_t (&sizes)[N]) const { return reshape(shape_of(sizes)); }
   template <class... I>
   auto expand(I... sizes) const;
+  template <std::size_t N>
+  auto expand(const std::int64_t (&sizes)[N]) const;
   template <class... I>
   auto permute(I... dims) const;
+  auto permute(const std::int64_t (&dims)[R > 0 ? R : 1]) const;
   auto transpose(std::int64_t d0, std::int64_t d1) const;
   auto t() const;
   auto squeeze(std::int64_t d) const;
@@ -170,24 +177,24 @@ class Tensor : public Leaf<T, R> {
   // ---- Gradients
 
   bool requires_grad() const { return sinter::requires_grad(impl); }
-  bool is_leaf() const { return !impl->node; }
+  bool is_leaf() const { return !defined_impl().node; }
   Tensor& requires_grad_(bool wanted = true) {
     static_assert(is_floating<T>, "sinter: only tensors of floating point dtype can require gradients");
-    if (impl->node && !wanted)
+    if (defined_impl().node && !wanted)
       fail<GradError>("requires_grad_: only leaves of the graph can stop requiring gradients; use detach()");
     impl->requires_grad = wanted;
     return *this;
   }
   // What backward has accumulated; undefined before.
-  Tensor grad() const { return Tensor(impl->grad); }
+  Tensor grad() const { return Tensor(defined_impl().grad); }
   void set_grad(const Tensor& g) {
     if (g.defined() && g.shape() != this->shape())
       fail<ShapeError>("set_grad: a gradient of shape ", g.shape(), " for a tensor of shape ", this->shape());
-    impl->grad = g.impl;
+    defined_impl().grad = g.impl;
   }
   // Asks for .grad() although this is not a leaf.
   void retain_grad() {
-    if (impl->node) impl->node->outputs[impl->output].retain = true;
+    if (defined_impl().node) impl->node->outputs[impl->output].retain = true;
   }
   // From a scalar; throws GradError where nothing requires a gradient.
   void backward(bool retain_graph = false) const {
@@ -222,6 +229,7 @@ class Tensor : public Leaf<T, R> {
       }
       static void drop(void* state) { delete static_cast<F*>(state); }
     };
+    defined_impl();
     const std::int64_t id = next_hook_id();
     auto state = std::make_unique<F>(std::move(f));
     Hook* hook = new Hook{Call::call, Call::drop, state.get(), id, nullptr};
@@ -231,6 +239,10 @@ class Tensor : public Leaf<T, R> {
   }
 
  private:
+  TensorImpl& defined_impl() const {
+    if (!impl) fail_undefined();
+    return *impl;
+  }
   template <class E>
   static Base evaluated(const E& e) {
     constexpr bool dtypes = std::is_same_v<typename E::value_type, T>, ranks = E::rank == R;
@@ -292,6 +304,9 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     if (!out.impl) fail<Error>(op, ": the tensor is undefined");
     if (broadcast_shapes(op, out.shape(), source.shape()) != out.shape())
       fail<ShapeError>(op, ": shape ", source.shape(), " does not broadcast to ", out.shape());
+    for (int i = 0; i < R; ++i)
+      if (out.impl->sizes[i] > 1 && out.impl->strides[i] == 0)
+        fail<ValueError>(op, ": elements of the tensor of shape ", out.shape(), " share their memory (axis ", i, " is expanded); clone() it first");
     Statement<> statement;
     const auto flat = resolve(source, statement);
     const Map<op::Cast<compute_t<T>>, T, std::decay_t<decltype(flat)>> e({}, flat, {}, {});
@@ -315,6 +330,7 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     if (overlapping) assign(out, compute(e));
     else assign(out, e);
     out.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
+    if (recorded || was_recorded) out.impl->storage->rewrites.fetch_add(1, std::memory_order_relaxed);
     if (out.impl->node) out.impl->node->outputs[out.impl->output].tensor = nullptr;
     if (node) {
       set_history(out.impl, node, 0);

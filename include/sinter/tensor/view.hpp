@@ -43,6 +43,8 @@ Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout) {
   const Layout<R2> v = layout(Layout<R>{x.shape(), x.strides(), 0});
   Tensor<T, R2> y(TensorImpl::make(dtype_of<T>(), v, x.impl->storage, x.impl->data));
   y.impl->is_view = true;
+  y.impl->detached = x.impl->detached || !is_grad_enabled();
+  y.impl->rewrites = x.impl->is_view ? x.impl->rewrites : x.impl->storage->rewrites.load(std::memory_order_relaxed);
   if constexpr (is_floating<T>)
     if (records(x)) set_history(y.impl, make_node(op, ViewBackward<T, R, R2, F>{Edge(x.impl), x.shape(), layout}), 0);
   return y;
@@ -180,10 +182,18 @@ template <class T, int R>
 template <class... I>
 auto Tensor<T, R>::expand(I... sizes) const { return sinter::expand(*this, Shape<int(sizeof...(I))>{{std::int64_t(sizes)...}}); }
 template <class T, int R>
+template <std::size_t N>
+auto Tensor<T, R>::expand(const std::int64_t (&sizes)[N]) const { return sinter::expand(*this, shape_of(sizes)); }
+template <class T, int R>
 template <class... I>
 auto Tensor<T, R>::permute(I... dims) const {
   static_assert(sizeof...(I) == R, "sinter: permute() takes every dimension once");
   return sinter::permute(*this, Shape<R>{{std::int64_t(dims)...}});
+}
+template <class T, int R>
+auto Tensor<T, R>::permute(const std::int64_t (&dims)[R > 0 ? R : 1]) const {
+  static_assert(R > 0, "sinter: permute() takes every dimension once");
+  return sinter::permute(*this, shape_of(dims));
 }
 template <class T, int R>
 auto Tensor<T, R>::transpose(std::int64_t d0, std::int64_t d1) const { return sinter::transpose(*this, d0, d1); }
