@@ -3,8 +3,10 @@
 // a NaN is greater and less than any number, as in PyTorch.
 #pragma once
 
+#include <limits>
+
 #include "sinter/autograd/function.hpp"
-#include "sinter/functional/rows.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 
@@ -17,68 +19,72 @@ struct ValuesIndices {
 
 inline namespace SINTER_ABI {
 
-// Whether a comes before b in the search for the greatest (least).
-template <bool Greatest, class T>
-bool beats(T a, T b) {
-  if constexpr (is_floating<T>)
-    if (b != b) return false;
-  if constexpr (is_floating<T>)
-    if (a != a) return true;
-  return Greatest ? a > b : a < b;
+// The numbers 0, step, 2 step, ... along dimension d, with an extent of one along all others.
+template <int R>
+Tensor<std::int64_t, R> counted_along(int d, std::int64_t n, std::int64_t step) {
+  Shape<R> sizes;
+  for (int i = 0; i < R; ++i) sizes[i] = i == d ? n : 1;
+  Tensor<std::int64_t, R> t(TensorImpl::empty(DType::int64, sizes));
+  for (std::int64_t i = 0; i < n; ++i) t.data()[i] = i * step;
+  return t;
+}
+// The place of each element in row-major order: a sum over dimensions, broadcast in the loop.
+template <int D, int R>
+auto places(const Shape<R>& sizes) {
+  const auto along = counted_along<R>(D, sizes[D], contiguous_strides(sizes)[D]);
+  if constexpr (D + 1 == R) return Leaf<std::int64_t, R>(along);
+  else return along + places<D + 1>(sizes);
 }
 
-template <bool Greatest, class T>
-void arg_extremes(const Rows& rows, const T* x, std::int64_t* out) {
-  for_each_row(rows, [&](std::int64_t r) {
-    const T* row = x + rows.begin(r);
-    using C = compute_t<T>;
-    std::int64_t at = 0;
-    C best = C(row[0]);
-    for (std::int64_t k = 1; k < rows.n; ++k)
-      if (const C v = C(row[k * rows.inner]); beats<Greatest>(v, best)) best = v, at = k;
-    out[r] = at;
-  });
+// The least place at which e equals its extreme over `axes`; `place` numbers the elements there. A second pass over the
+// operand, as fused as the first, so that it never lies in memory.
+template <class Extreme, class E, int K, bool Keep, class P>
+auto first_place(const char* op, const E& e, Axes<K, Keep> axes, const P& place) {
+  constexpr std::int64_t nowhere = std::numeric_limits<std::int64_t>::max();
+  const auto extreme = materialize(reduce<Extreme>(op, e, keeping(axes)));
+  if constexpr (is_floating<typename E::value_type>)  // a NaN equals nothing, and wins
+    return materialize(reduce<op::Amin>(op, where(logical_or(e == extreme, isnan(e)), place, nowhere), axes));
+  else return materialize(reduce<op::Amin>(op, where(e == extreme, place, nowhere), axes));
+}
+template <class Extreme, bool Keep, class E>
+auto place_along(const char* op, const E& e, std::int64_t dim) {
+  constexpr int R = E::rank;
+  NoGradGuard no_grad;
+  if constexpr (R == 0) {
+    wrap_dim(op, dim, R);
+    return full(Shape<0>{}, std::int64_t(0));
+  } else {
+    const int d = wrap_dim(op, dim, R);
+    return first_place<Extreme>(op, e, Axes<1, Keep>{1u << d}, counted_along<R>(d, e.shape()[d], 1));
+  }
+}
+template <class Extreme, class E>
+auto place_of_all(const char* op, const E& e) {
+  constexpr int R = E::rank;
+  NoGradGuard no_grad;
+  if constexpr (R == 0) return full(Shape<0>{}, std::int64_t(0));
+  else return first_place<Extreme>(op, e, Axes<R, false>{(1u << R) - 1u}, places<0>(Shape<R>(e.shape())));
 }
 
-template <bool Greatest, class T, int R>
-Tensor<std::int64_t, R> arg_extremes_keepdim(const char* op, const Tensor<T, R>& in, std::int64_t dim) {
-  const int d = wrap_dim(op, dim, R);
-  const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
-  const Rows rows(x.shape(), d);
-  if (rows.n == 0) fail<ShapeError>(op, ": dimension ", d, " of ", x.shape(), " has no elements to reduce");
-  Tensor<std::int64_t, R> out(TensorImpl::empty(DType::int64, with_extent(x.shape(), d, 1)));
-  arg_extremes<Greatest>(rows, x.data(), out.data());
-  return out;
-}
+// The index of the greatest element: into the flattened tensor, or along dim. int64.
+template <class E>
+auto argmax(const Expr<E>& x) { return place_of_all<op::Amax>("argmax", x.self()); }
+template <class E>
+auto argmax(const Expr<E>& x, std::int64_t dim) { return place_along<op::Amax, false>("argmax", x.self(), dim); }
+template <class E>
+auto argmax(const Expr<E>& x, std::int64_t dim, KeepDim) { return place_along<op::Amax, true>("argmax", x.self(), dim); }
+template <class E>
+auto argmin(const Expr<E>& x) { return place_of_all<op::Amin>("argmin", x.self()); }
+template <class E>
+auto argmin(const Expr<E>& x, std::int64_t dim) { return place_along<op::Amin, false>("argmin", x.self(), dim); }
+template <class E>
+auto argmin(const Expr<E>& x, std::int64_t dim, KeepDim) { return place_along<op::Amin, true>("argmin", x.self(), dim); }
+
 template <class T, int R>
 Tensor<T, (R > 0 ? R - 1 : 0)> drop_dim(const Tensor<T, R>& x, std::int64_t dim) {
   if constexpr (R == 0) return x;
   else return squeeze(x, dim);
 }
-
-template <bool Greatest, class E>
-auto arg_extreme_of_all(const char* op, const E& e) {
-  using T = typename E::value_type;
-  const auto x = no_grad([&] { return materialize(e).detach().contiguous(); });
-  if (x.numel() == 0) fail<ShapeError>(op, ": a tensor of shape ", x.shape(), " has no elements to reduce");
-  Tensor<std::int64_t, 0> out(TensorImpl::empty(DType::int64, Shape<0>{}));
-  arg_extremes<Greatest, T>(Rows(Shape{x.numel()}, 0), x.data(), out.data());
-  return out;
-}
-
-// The index of the greatest element: into the flattened tensor, or along dim. int64.
-template <class E>
-auto argmax(const Expr<E>& x) { return arg_extreme_of_all<true>("argmax", x.self()); }
-template <class E>
-auto argmax(const Expr<E>& x, std::int64_t dim, KeepDim) { return arg_extremes_keepdim<true>("argmax", materialize(x.self()), dim); }
-template <class E>
-auto argmax(const Expr<E>& x, std::int64_t dim) { return drop_dim(argmax(x, dim, keepdim), dim); }
-template <class E>
-auto argmin(const Expr<E>& x) { return arg_extreme_of_all<false>("argmin", x.self()); }
-template <class E>
-auto argmin(const Expr<E>& x, std::int64_t dim, KeepDim) { return arg_extremes_keepdim<false>("argmin", materialize(x.self()), dim); }
-template <class E>
-auto argmin(const Expr<E>& x, std::int64_t dim) { return drop_dim(argmin(x, dim, keepdim), dim); }
 
 }  // namespace SINTER_ABI
 }  // namespace sinter

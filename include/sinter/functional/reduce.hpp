@@ -50,12 +50,12 @@ template <class E>
 auto min(const Expr<E>& x) { return reduce<op::Amin>("min", x.self(), Axes<E::rank, false>{(1u << E::rank) - 1u}); }
 
 // values and indices along dim; the gradient goes to the element that is returned.
-template <bool Greatest, class E>
+template <class Extreme, class E>
 auto extreme_with_index(const char* op, const E& e, std::int64_t dim) {
   using T = typename E::value_type;
   const int d = wrap_dim(op, dim, E::rank);
   const auto in = materialize(e);
-  const auto indices = arg_extremes_keepdim<Greatest>(op, in, d);
+  const auto indices = place_along<Extreme, true>(op, static_cast<const Leaf<T, E::rank>&>(in), d);
   return ValuesIndices<T, E::rank>{gather_checked(op, in, d, indices), indices};
 }
 template <class T, int R>
@@ -63,11 +63,11 @@ auto drop_dim(const ValuesIndices<T, R>& r, std::int64_t dim) {
   return ValuesIndices<T, (R > 0 ? R - 1 : 0)>{drop_dim(r.values, dim), drop_dim(r.indices, dim)};
 }
 template <class E>
-auto max(const Expr<E>& x, std::int64_t dim, KeepDim) { return extreme_with_index<true>("max", x.self(), dim); }
+auto max(const Expr<E>& x, std::int64_t dim, KeepDim) { return extreme_with_index<op::Amax>("max", x.self(), dim); }
 template <class E>
 auto max(const Expr<E>& x, std::int64_t dim) { return drop_dim(max(x, dim, keepdim), dim); }
 template <class E>
-auto min(const Expr<E>& x, std::int64_t dim, KeepDim) { return extreme_with_index<false>("min", x.self(), dim); }
+auto min(const Expr<E>& x, std::int64_t dim, KeepDim) { return extreme_with_index<op::Amin>("min", x.self(), dim); }
 template <class E>
 auto min(const Expr<E>& x, std::int64_t dim) { return drop_dim(min(x, dim, keepdim), dim); }
 
