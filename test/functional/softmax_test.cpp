@@ -7,6 +7,7 @@
 #include "sinter/functional/softmax.hpp"
 #include "sinter/tensor/compare.hpp"
 #include "sinter/tensor/create.hpp"
+#include "values.hpp"
 
 using namespace sinter;
 
@@ -32,6 +33,15 @@ TEST_CASE("softmax: every row length and stride agrees with the formula") {
       CHECK(allclose(exp(log_softmax(a, dim)), formula, 1e-5, 1e-7));
       CHECK(allclose(softmax(a.transpose(0, 2), dim), softmax(a, 2 - dim).transpose(0, 2), 1e-6, 1e-8));
     }
+}
+
+TEST_CASE("logsumexp: of no elements") {
+  auto x = zeros<double>({0, 2}).requires_grad_();
+  const auto y = logsumexp(x, 0).eval();
+  REQUIRE(values(y.detach()) == V{-INFINITY, -INFINITY});
+  sum(y).backward();
+  REQUIRE(x.grad().numel() == 0);
+  REQUIRE(logsumexp(x, 1).eval().numel() == 0);
 }
 
 TEST_CASE("softmax: gradients") {

@@ -140,6 +140,30 @@ TEST_CASE("views are part of the graph") {
   REQUIRE(values(x.grad()) == V{10, 4, 10, 8 + 10, 10, 12 + 10});
 }
 
+TEST_CASE("a view does not outlive a recorded change of its base") {
+  auto x = ones({4}).requires_grad_();
+  auto y = eval(x * 2);
+  const auto v = y(Slice(0, 2)), outside = y.detach()(Slice(0, 2));
+  y *= 3;
+  REQUIRE_THROWS_WITH(sum(v).eval(), Contains("view of shape [2]"));  // its history says 2, its elements say 6
+  REQUIRE_THROWS_AS(v[0].item(), GradError);
+  REQUIRE(sum(outside).item() == 12);
+  REQUIRE(no_grad([&] { return sum(v).item(); }) == 12);
+  sum(y(Slice(0, 2))).backward();
+  REQUIRE(values(x.grad()) == V{6, 6, 0, 0});
+
+  auto buffer = zeros({4});
+  const auto part = buffer(Slice(0, 2));
+  buffer.copy_(x * 5);
+  REQUIRE_THROWS_AS(sum(part * part).eval(), GradError);
+
+  const auto w = x(Slice(0, 2));  // an optimizer's step leaves the history as it is
+  no_grad([&] { x += 1; return 0; });
+  x.set_grad({});
+  sum(w * 4).backward();
+  REQUIRE(values(x.grad()) == V{4, 4, 0, 0});
+}
+
 TEST_CASE("deep graphs need no stack") {
   constexpr int depth = 100000;
   auto x = tensor<double>({1., 2.}).requires_grad_();

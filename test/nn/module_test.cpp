@@ -117,7 +117,13 @@ TEST_CASE("copying a module copies its values, moving moves them") {
   const Net c = std::move(b);
   CHECK(c.head.weight.data() == place);
   Net d;
+  const auto held = d.head.weight.impl;  // as an optimizer does
   d = a;
+  CHECK(d.head.weight.impl == held);
+  CHECK(equal(a.head.weight, d.head.weight));
+  CHECK(d.head.weight.requires_grad());
+  d = Net(a);
+  CHECK(d.head.weight.impl != held);
   a.head.weight.data()[0] += 1;
   CHECK_FALSE(equal(a.head.weight, d.head.weight));
 }

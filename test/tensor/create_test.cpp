@@ -51,6 +51,16 @@ TEST_CASE("negative extents are refused by name") {
   REQUIRE_THROWS_AS(randint(3, 3, Shape<1>{{2}}), ValueError);
 }
 
+TEST_CASE("extents whose product overflows, and memory that is not there") {
+  const std::int64_t big = std::int64_t(1) << 40;
+  REQUIRE_THROWS_AS(zeros({big, big}), ShapeError);
+  REQUIRE_THROWS_AS(empty({std::int64_t(1) << 62}), ShapeError);
+  REQUIRE_THROWS_AS((ones({1}).expand(big, big) + 1).eval(), ShapeError);
+  const auto before = Cache::stats().allocated;
+  REQUIRE_THROWS_WITH(empty({big * 64}), Contains("no memory"));
+  REQUIRE(Cache::stats().allocated == before);
+}
+
 TEST_CASE("from_blob sees the caller's memory") {
   double memory[6] = {1, 2, 3, 4, 5, 6};
   {

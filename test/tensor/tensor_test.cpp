@@ -63,8 +63,30 @@ TEST_CASE("undefined tensors") {
   Tensor<float, 1> x;
   REQUIRE_FALSE(x.defined());
   REQUIRE_THROWS_AS(x.copy_(ones({2})), Error);
+  REQUIRE_THROWS_WITH(x.shape(), Contains("undefined"));
+  REQUIRE_THROWS_AS(x + 1, Error);
+  REQUIRE_THROWS_AS(x += 1, Error);
+  REQUIRE_THROWS_AS(ones({2}) * x, Error);
+  REQUIRE_THROWS_AS(sum(x), Error);
+  REQUIRE_THROWS_AS(x.clone(), Error);
+  REQUIRE_THROWS_AS(x.contiguous(), Error);
+  REQUIRE_THROWS_AS(x.to<double>(), Error);
+  REQUIRE_THROWS_AS(x.detach(), Error);
+  REQUIRE_THROWS_AS(x.size(0), Error);
+  REQUIRE_THROWS_AS(x.numel(), Error);
+  REQUIRE_THROWS_AS(x.grad(), Error);
+  REQUIRE_THROWS_AS(x.requires_grad_(), Error);
+  REQUIRE_THROWS_AS(x.version(), Error);
   x = ones({2});
   REQUIRE(x.defined());
+}
+
+TEST_CASE("an expanded tensor is not written to") {
+  auto x = arange<float>(4);
+  REQUIRE_THROWS_WITH(x.expand(3, 4) += 1, Contains("add_") && Contains("expanded"));
+  REQUIRE(x[3].item() == 3);
+  x.expand(1, 4) += 1;
+  REQUIRE(x[3].item() == 4);
 }
 
 TEST_CASE("set_grad checks the shape; tensors of no elements work throughout") {

@@ -46,6 +46,14 @@ TEST_CASE("view() over strides that allow it") {
   REQUIRE_THROWS_AS(wide.view(12), ShapeError);
 }
 
+TEST_CASE("extents in braces, as libtorch takes them") {
+  const auto x = arange<float>(6);
+  REQUIRE(x.reshape({2, 3}).shape() == Shape<2>{{2, 3}});
+  REQUIRE(x.view({3, -1}).shape() == Shape<2>{{3, 2}});
+  REQUIRE(x.expand({2, 6}).shape() == Shape<2>{{2, 6}});
+  REQUIRE(x.view(2, 3).permute({1, 0})[2][1].item() == 5);
+}
+
 TEST_CASE("one extent may be inferred") {
   const auto x = numbered();
   REQUIRE(x.reshape(4, -1).shape() == Shape<2>{{4, 6}});

@@ -8,6 +8,15 @@
 namespace sinter {
 namespace nn {
 
+// to = from for two tensors of one shape; false where they are not.
+template <class T, int R>
+bool write_values(Tensor<T, R>& to, const Tensor<T, R>& from) {
+  if (!to.defined() || !from.defined() || to.shape() != from.shape()) return false;
+  NoGradGuard guard;
+  if (to.impl != from.impl) to.copy_(from);
+  return true;
+}
+
 template <class T, int R>
 class Parameter : public Tensor<T, R> {
  public:
@@ -21,7 +30,12 @@ class Parameter : public Tensor<T, R> {
     if (this->impl) this->impl->requires_grad = o.impl->requires_grad;
   }
   Parameter(Parameter&&) noexcept = default;
-  Parameter& operator=(const Parameter& o) { return *this = Parameter(o); }
+  // Into the memory that is there where the shapes agree: an optimizer that holds this parameter goes on with it.
+  Parameter& operator=(const Parameter& o) {
+    if (!write_values(*this, o)) return *this = Parameter(o);
+    this->impl->requires_grad = o.impl->requires_grad;
+    return *this;
+  }
   Parameter& operator=(Parameter&&) noexcept = default;
 
  private:
@@ -36,7 +50,7 @@ class Buffer : public Tensor<T, R> {
   Buffer(const Base& t) : Base(t) {}
   Buffer(const Buffer& o) : Base(o.impl ? Base(dense_copy(o)) : Base()) {}
   Buffer(Buffer&&) noexcept = default;
-  Buffer& operator=(const Buffer& o) { return *this = Buffer(o); }
+  Buffer& operator=(const Buffer& o) { return write_values(*this, o) ? *this : *this = Buffer(o); }
   Buffer& operator=(Buffer&&) noexcept = default;
 };
 
