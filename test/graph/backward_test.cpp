@@ -140,6 +140,41 @@ TEST_CASE("views are part of the graph") {
   REQUIRE(values(x.grad()) == V{10, 4, 10, 8 + 10, 10, 12 + 10});
 }
 
+TEST_CASE("a .grad() is nobody else's memory") {
+  auto x = ones({4}).requires_grad_();
+  const auto change = [&] { auto g = x.grad(); g *= 5; x.set_grad({}); };
+  const auto seed = ones({2, 2});
+  x.reshape(2, 2).backward(seed);
+  change();
+  REQUIRE(values(seed) == V{1, 1, 1, 1});
+  auto y = x.reshape(2, 2);
+  y.retain_grad();
+  y.backward(seed);
+  change();
+  REQUIRE(values(y.grad()) == V{1, 1, 1, 1});
+  x.backward(seed.view(4));
+  change();
+  REQUIRE(values(seed) == V{1, 1, 1, 1});
+  Tensor<float, 1> seen;
+  x.register_hook([&](const Tensor<float, 1>& g) { seen = g; });
+  sum(x * 2).backward();
+  change();
+  REQUIRE(values(seen) == V{2, 2, 2, 2});
+}
+
+TEST_CASE("in-place products with operands that require gradients") {
+  auto x = tensor<double>({3., 4.}).requires_grad_();
+  auto b = tensor<double>({2., 5.}).requires_grad_();
+  auto y = eval(x * 2);
+  y *= b;
+  y /= x;  // 2 b
+  y *= y;  // 4 b^2
+  sum(y).backward();
+  REQUIRE(values(y.detach()) == V{16, 100});
+  REQUIRE(values(b.grad()) == V{16, 40});
+  REQUIRE(values(x.grad()) == V{0, 0});
+}
+
 TEST_CASE("a view does not outlive a recorded change of its base") {
   auto x = ones({4}).requires_grad_();
   auto y = eval(x * 2);

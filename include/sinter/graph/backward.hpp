@@ -112,6 +112,14 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
   }
 }
 
+// A dense gradient in memory of its own: what becomes a .grad() may be changed in place by whoever reads it.
+inline Ref<TensorImpl> owned(Ref<TensorImpl> g) {
+  if (g.unique() && g->storage.unique()) return g;
+  Ref<TensorImpl> copy = empty_dense(g->dtype, g->shape());
+  copy_elements(*copy, *g);
+  return copy;
+}
+
 // What has arrived at an edge in this pass.
 inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arriving : e.node->outputs[e.output].grad; }
 
@@ -191,7 +199,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
       Node::Output& out = node->outputs[i];
       if (!out.grad) continue;
       run_hooks(out.hooks, out.grad);
-      if (out.retain && out.tensor && !wanted) accumulate(out.tensor->grad, out.grad);
+      if (out.retain && out.tensor && !wanted) accumulate(out.tensor->grad, owned(out.grad));
       if (wanted)
         for (Wanted& w : *wanted)
           if (w.edge.node == node && w.edge.output == i) w.grad = out.grad;
@@ -206,7 +214,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
   for (Ref<TensorImpl>& leaf : pass.leaves) {
     run_hooks(leaf->hooks, leaf->arriving);
     if (!wanted) {
-      accumulate(leaf->grad, std::move(leaf->arriving));
+      accumulate(leaf->grad, owned(std::move(leaf->arriving)));
     } else {
       for (Wanted& w : *wanted)
         if (w.edge.leaf == leaf) w.grad = leaf->arriving;

@@ -88,8 +88,20 @@ struct SavedExpr {
   void release() {
     for_each_leaf(e, [](auto& leaf) { leaf.impl.reset(); });
   }
+  // Before `storage` is written to: what is kept of it becomes a copy.
+  void keep_apart(const Ref<Storage>& storage) {
+    int k = 0;
+    for_each_leaf(e, [&](auto& leaf) { copy_if_in(storage, leaf.impl, version[k++]); });
+  }
 
  private:
+  static void copy_if_in(const Ref<Storage>& storage, Ref<TensorImpl>& t, SavedVersion& version) {
+    if (!t || t->storage != storage) return;
+    Ref<TensorImpl> copy = empty_dense(t->dtype, t->shape());
+    copy_elements(*copy, *t);
+    t = std::move(copy);
+    version.keep(t);
+  }
   static void check(const char* op, const Operand* in, const SavedVersion* version, int n) {
     for (int k = 0; k < n; ++k)
       if (*in[k]) version[k].check(op, *in[k]);

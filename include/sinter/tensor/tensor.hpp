@@ -253,7 +253,10 @@ class Tensor : public Leaf<T, R> {
   }
   template <class E>
   Tensor& update(const char* op, const E& e) {
-    write_in_place(op, *this, e);
+    using V = typename E::value_type;
+    constexpr bool keeps = (is_floating<T> || !is_floating<V>) && (!std::is_same_v<T, bool> || std::is_same_v<V, bool>);
+    static_assert(keeps, "sinter: the result of an in-place operation does not fit the tensor's dtype; convert it and use copy_()");
+    if constexpr (keeps) write_in_place(op, *this, e);
     return *this;
   }
 };
@@ -326,7 +329,11 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
-      if (recorded) node = make_node(op, MapBackward<std::decay_t<decltype(e)>>{SavedExpr<std::decay_t<decltype(e)>, false>(e)});
+      if (recorded) {
+        SavedExpr<std::decay_t<decltype(e)>, false> saved(e);
+        saved.keep_apart(out.impl->storage);
+        node = make_node(op, MapBackward<std::decay_t<decltype(e)>>{std::move(saved)});
+      }
     if (overlapping) assign(out, compute(e));
     else assign(out, e);
     out.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
