@@ -47,15 +47,6 @@ inline void check_anomaly(const TensorImpl& grad) {
       fail<GradError>("backward of ", current_pass()->running, " gave NaN (element ", i, " of a gradient of shape ", grad.shape(), ")");
 }
 
-inline bool is_dense(const TensorImpl& t) {
-  std::int64_t step = 1;
-  for (int i = t.rank - 1; i >= 0; --i) {
-    if (t.sizes[i] != 1 && t.strides[i] != step) return t.numel() == 0;
-    step *= t.sizes[i];
-  }
-  return true;
-}
-
 inline namespace SINTER_ABI {
 
 template <class T>
