@@ -67,3 +67,14 @@ TEST_CASE("what does not fit batch_norm is named, before running statistics move
   CHECK_THROWS_AS(batch_norm(ones({4, 3}), mean, ones({3}), ones({4}), {}, BatchNormOptions().training(true)), ShapeError);
   CHECK(mean.data()[0] == 0);
 }
+
+TEST_CASE("a batch of no images moves nothing and gives gradients of zero") {
+  const auto mean = zeros({2}), var = ones({2});
+  auto w = ones({2}).requires_grad_();
+  auto b = zeros({2}).requires_grad_();
+  sum(batch_norm(zeros({0, 2, 3, 3}), mean, var, w, b, BatchNormOptions().training(true))).backward();
+  CHECK(mean.data()[1] == 0);
+  CHECK(var.data()[1] == 1);
+  CHECK(w.grad().data()[1] == 0);
+  CHECK(b.grad().data()[1] == 0);
+}

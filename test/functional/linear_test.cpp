@@ -33,3 +33,11 @@ TEST_CASE("linear says what does not fit") {
   CHECK_THROWS_WITH(linear(zeros({1, 12}), zeros({3, 16})), Catch::Contains("[1, 12] x [3, 16]: 12 against 16"));
   CHECK_THROWS_AS(linear(zeros({1, 16}), zeros({3, 16}), zeros({4})), ShapeError);
 }
+
+TEST_CASE("what no gradient of linear needs may change") {
+  auto w = randn({3, 2}).requires_grad_();
+  const auto y = eval(sum(linear(ones({4, 2}), w)));
+  no_grad([&] { w += 1; return 0; });
+  y.backward();
+  CHECK(w.grad().data()[5] == 4);
+}

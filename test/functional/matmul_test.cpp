@@ -115,3 +115,12 @@ TEST_CASE("what does not fit is named") {
   b.zero_();
   CHECK_THROWS_AS(y.backward(), GradError);
 }
+
+TEST_CASE("what no gradient needs may change") {
+  auto a = randn({2, 2}).requires_grad_();
+  auto b = ones({2, 2});
+  const auto y = eval(sum(matmul(b, a)));  // a's gradient reads b alone
+  no_grad([&] { a += 1; return 0; });
+  y.backward();
+  CHECK(a.grad()[1][0].item() == 2);
+}

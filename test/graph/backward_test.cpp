@@ -173,6 +173,7 @@ TEST_CASE("in-place products with operands that require gradients") {
   REQUIRE(values(y.detach()) == V{16, 100});
   REQUIRE(values(b.grad()) == V{16, 40});
   REQUIRE(values(x.grad()) == V{0, 0});
+  REQUIRE_THROWS_AS((Tensor<double, 0>().backward()), Error);
 }
 
 TEST_CASE("a view does not outlive a recorded change of its base") {

@@ -29,6 +29,9 @@ class Saved {
 };
 template <class T, int R>
 Saved(const Tensor<T, R>&) -> Saved<T, R>;
+// t where the gradient of `other` reads it, else nothing: what no gradient needs is neither kept nor watched.
+template <class T, int R, class Other>
+Saved<T, R> saved_for(const Other& other, const Tensor<T, R>& t) { return requires_grad(other.impl) ? Saved<T, R>(t) : Saved<T, R>(); }
 
 inline namespace SINTER_ABI {
 

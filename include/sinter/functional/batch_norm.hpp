@@ -64,6 +64,11 @@ Tensor<T, R> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_me
     Tensor<T, R> dx;
     if (needs[0]) dx = Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), from.shape()));
     Tensor<T, 1> dweight(TensorImpl::empty(dtype_of<T>(), each)), dbias(TensorImpl::empty(dtype_of<T>(), each));
+    if (s.count() == 0) {  // no elements: the moments are NaN, the sums over them 0
+      std::fill_n(dweight.data(), s.channels, T(0));
+      std::fill_n(dbias.data(), s.channels, T(0));
+      return std::tuple(dx, dweight, dbias);
+    }
     cpu::channel_normalize_backward(s, from.data(), grad.data(), mean.data(), var.data(), pointer(factor), training,
                                     needs[0] ? dx.data() : nullptr, dweight.data(), dbias.data());
     return std::tuple(dx, dweight, dbias);

@@ -144,15 +144,14 @@ Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>
   Tensor<T, 4> y(TensorImpl::empty(dtype_of<T>(), Shape{x.size(0), weight.size(0), p.out_h, p.out_w}));
   conv.forward(image.data(), w.data(), bias.defined() ? dense(bias).data() : nullptr, y.data());
   if (!any_requires_grad(x, weight, bias)) return y;
-  auto back = [op, conv, sizes = x.shape(), image = Saved(image), w = Saved(w)](const Tensor<T, 4>& grad, const auto& needs) {
+  auto back = [op, conv, sizes = x.shape(), kernel = w.shape(), image = saved_for(weight, image), w = saved_for(x, w)](const Tensor<T, 4>& grad, const auto& needs) {
     std::tuple<Tensor<T, 4>, Tensor<T, 4>, Tensor<T, 1>> g;
-    const Tensor<T, 4> kernel = w.get(op);
     if (needs[0]) {
       std::get<0>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
-      conv.backward_input(grad.data(), kernel.data(), std::get<0>(g).data());
+      conv.backward_input(grad.data(), w.get(op).data(), std::get<0>(g).data());
     }
     if (needs[1]) {
-      std::get<1>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel.shape()));
+      std::get<1>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel));
       conv.backward_weight(image.get(op).data(), grad.data(), std::get<1>(g).data());
     }
     if (needs[2]) std::get<2>(g) = sum(grad, {0, 2, 3});

@@ -36,12 +36,12 @@ Tensor<T, R> linear_of(const Tensor<T, R>& x, const Tensor<T, 2>& weight, const 
   cpu::product<T>(matrix_of<const T>(rows), matrix_of<const T>(weight).t(), {out.data(), rows.size(0), out_features, out_features, 1},
                   bias.defined());
   if (!any_requires_grad(x, weight, bias)) return out;
-  auto back = [x = Saved(x), weight = Saved(weight)](const Tensor<T, R>& grad, const auto& needs) {
+  auto back = [sizes = weight.shape(), x = saved_for(weight, x), weight = saved_for(x, weight)](const Tensor<T, R>& grad, const auto& needs) {
     std::tuple<Tensor<T, R>, Tensor<T, 2>, Tensor<T, 1>> g;
     const Tensor<T, 2> up = rows_of(grad);
     if (needs[0]) std::get<0>(g) = matrix_products(grad, weight.get("linear"));
     if (needs[1]) {
-      const Tensor<T, 2> in_rows = rows_of(x.get("linear")), d = empty<T>(weight.get("linear").shape());
+      const Tensor<T, 2> in_rows = rows_of(x.get("linear")), d = empty<T>(sizes);
       cpu::product<T>(matrix_of<const T>(up).t(), matrix_of<const T>(in_rows), matrix_of<T>(d));
       std::get<1>(g) = d;
     }

@@ -80,18 +80,17 @@ auto recorded_product(const char* op, const Tensor<T, RA>& a, const Tensor<T, RB
   auto out = matrix_products(a, b);
   if constexpr (is_floating<T>) {
     if (any_requires_grad(a, b)) {
-      auto back = [op, a = Saved(a), b = Saved(b)](const auto& grad, const auto& needs) {
+      auto back = [op, shape_a = a.shape(), shape_b = b.shape(), a = saved_for(b, a), b = saved_for(a, b)](const auto& grad, const auto& needs) {
         std::tuple<Tensor<T, RA>, Tensor<T, RB>> g;
-        const auto x = a.get(op);
-        const auto y = b.get(op);
-        if (needs[0]) std::get<0>(g) = summed_to(matrix_products(grad, materialize(transpose(y, -2, -1))), x.shape());
+        if (needs[0]) std::get<0>(g) = summed_to(matrix_products(grad, materialize(transpose(b.get(op), -2, -1))), shape_a);
         if (needs[1]) {
+          const auto x = a.get(op);
           if constexpr (RB == 2 && RA > 2) {  // the sum over the batch is part of the product
-            const std::int64_t k = x.size(-1), m = y.size(-1), rows = k == 0 ? 0 : x.numel() / k;
+            const std::int64_t k = shape_b[0], m = shape_b[1], rows = k == 0 ? 0 : x.numel() / k;
             const auto tall = materialize(reshape(x, Shape{rows, k}));
             std::get<1>(g) = matrix_products(materialize(tall.t()), materialize(reshape(grad, Shape{rows, m})));
           } else {
-            std::get<1>(g) = summed_to(matrix_products(materialize(transpose(x, -2, -1)), grad), y.shape());
+            std::get<1>(g) = summed_to(matrix_products(materialize(transpose(x, -2, -1)), grad), shape_b);
           }
         }
         return g;

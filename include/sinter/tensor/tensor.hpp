@@ -280,6 +280,7 @@ Ref<TensorImpl> dense_copy(const Leaf<T, R>& t) {
 }
 
 inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph) {
+  if (!root) fail_undefined();
   if (!requires_grad(root))
     fail<GradError>("backward: the tensor of shape ", root->shape(), " does not require a gradient and nothing it was made of does");
   std::vector<Ref<TensorImpl>> grads;
