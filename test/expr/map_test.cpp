@@ -131,3 +131,21 @@ TEST_CASE("shapes that do not broadcast are refused when the expression is made,
   REQUIRE_THROWS_WITH(lerp(a, a, ones({2, 4})), Contains("3 against 2"));
   REQUIRE_THROWS_AS(a + ones({0, 4}), ShapeError);  // nothing does not stretch
 }
+
+TEST_CASE("a tensor of rank 0 lifts the category alone, as in PyTorch") {
+  const auto f = zeros({2});
+  const auto h = zeros<half>({2});
+  const auto i = zeros<std::int64_t>({2});
+  const auto u = zeros<std::uint8_t>({2});
+  const auto d0 = tensor<double>(1.5);
+  const auto f0 = tensor(0.5);
+  const auto i0 = tensor(3);
+  CHECK(std::is_same_v<decltype(f * d0)::value_type, float>);
+  CHECK(std::is_same_v<decltype(h * f0)::value_type, half>);
+  CHECK(std::is_same_v<decltype(u + i0)::value_type, std::uint8_t>);
+  CHECK(std::is_same_v<decltype(i * d0)::value_type, double>);
+  CHECK(std::is_same_v<decltype(d0 * f0)::value_type, double>);
+  CHECK(std::is_same_v<decltype(d0 * 2)::value_type, double>);
+  CHECK(std::is_same_v<decltype(where(f > 0, 1, f))::value_type, float>);
+  CHECK(eval(f + d0).data()[0] == 1.5f);
+}

@@ -11,31 +11,42 @@
 namespace sinter {
 inline namespace SINTER_ABI {
 
-// A constant weighs less than any tensor: it only lifts the category (bool < integer < floating).
-template <class P, class E>
-constexpr auto promote_with() {
-  using T = typename E::value_type;
-  if constexpr (std::is_void_v<P>) return T{};
-  else if constexpr (!is_constant<E>) return promote_t<P, T>{};
-  else if constexpr (std::is_floating_point_v<T> && !is_floating<P>) return float{};
-  else if constexpr (std::is_same_v<P, bool> && !std::is_same_v<T, bool>) return std::int64_t{};
-  else return P{};
-}
-template <class... E>
-struct Promoted;
-template <class P>
-struct Promoted<P> {
+// Tensors with dimensions weigh more than those of rank 0, and these more than numbers: what weighs less only lifts the
+// category (bool < integer < floating). https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+template <class E>
+inline constexpr int weight_of = is_constant<E> ? 0 : E::rank == 0 ? 1 : 2;
+template <class T>
+constexpr int category_of() { return std::is_void_v<T> ? -1 : is_floating<T> ? 2 : std::is_same_v<T, bool> ? 0 : 1; }
+
+// P promoted with the dtypes of all E of one weight; void is the dtype of none.
+template <int Weight, class P, class... E>
+struct PromotedAt {
   using type = P;
 };
-template <class P, class E, class... Rest>
-struct Promoted<P, E, Rest...> : Promoted<decltype(promote_with<P, E>()), Rest...> {};
+template <int Weight, class P, class E, class... Rest>
+struct PromotedAt<Weight, P, E, Rest...> {
+  static constexpr auto with() {
+    using T = typename E::value_type;
+    if constexpr (Weight > 0 && std::is_void_v<P>) return T{};
+    else if constexpr (Weight > 0) return promote_t<P, T>{};
+    else if constexpr (category_of<T>() <= category_of<P>()) return P{};
+    else if constexpr (is_floating<T>) return float{};
+    else return std::int64_t{};
+  }
+  static constexpr auto next() {
+    if constexpr (weight_of<E> != Weight) return static_cast<P*>(nullptr);
+    else return static_cast<decltype(with())*>(nullptr);
+  }
+  using type = typename PromotedAt<Weight, std::remove_pointer_t<decltype(next())>, Rest...>::type;
+};
 
-// The dtype in which an op over tensors first, then constants, works.
-template <class E, class... Rest>
-constexpr auto common_type() {
-  if constexpr (!is_constant<E>) return typename Promoted<typename E::value_type, Rest...>::type{};
-  else return common_type<Rest..., E>();
-}
+// The dtype in which an op over expressions and numbers works; at least one is an expression.
+template <class... E>
+struct Common {
+  using Wide = typename PromotedAt<2, void, E...>::type;
+  using Scalar = typename PromotedAt<1, void, E...>::type;
+  using type = typename PromotedAt<0, std::conditional_t<(category_of<Scalar>() > category_of<Wide>()), Scalar, Wide>, E...>::type;
+};
 
 // e with dtype P: a constant is converted now, an expression by one more op in the same pass.
 template <class P, class E>
@@ -68,7 +79,7 @@ auto map(Op op, const A& a) {
 }
 template <class Op, class A, class B>
 auto map(Op op, const A& a, const B& b) {
-  using P = decltype(WorkingType<Op, decltype(common_type<expr_t<A>, expr_t<B>>())>::type());
+  using P = decltype(WorkingType<Op, typename Common<expr_t<A>, expr_t<B>>::type>::type());
   using R = decltype(op.f(compute_t<P>{}, compute_t<P>{}));
   auto x = cast<P>(as_expr(a));
   auto y = cast<P>(as_expr(b));
@@ -76,7 +87,7 @@ auto map(Op op, const A& a, const B& b) {
 }
 template <class Op, class A, class B, class C>
 auto map(Op op, const A& a, const B& b, const C& c) {
-  using P = decltype(WorkingType<Op, decltype(common_type<expr_t<A>, expr_t<B>, expr_t<C>>())>::type());
+  using P = decltype(WorkingType<Op, typename Common<expr_t<A>, expr_t<B>, expr_t<C>>::type>::type());
   auto x = cast<P>(as_expr(a));
   auto y = cast<P>(as_expr(b));
   auto z = cast<P>(as_expr(c));
@@ -91,8 +102,7 @@ auto where(const C& condition, const A& a, const B& b) {
   using N = std::conditional_t<std::is_floating_point_v<typename expr_t<A>::value_type> ||
                                    std::is_floating_point_v<typename expr_t<B>::value_type>,
                                float, std::int64_t>;
-  using P = typename std::conditional_t<numbers, Promoted<N>, Promoted<void, expr_t<A>, expr_t<B>>>::type;
-  using Q = typename std::conditional_t<!numbers && is_constant<expr_t<A>>, Promoted<void, expr_t<B>, expr_t<A>>, Promoted<P>>::type;
+  using Q = typename std::conditional_t<numbers, PromotedAt<0, N>, Common<expr_t<A>, expr_t<B>>>::type;
   auto x = cast<Q>(as_expr(a));
   auto y = cast<Q>(as_expr(b));
   return Map<op::Where, Q, expr_t<C>, decltype(x), decltype(y)>({}, as_expr(condition), std::move(x), std::move(y));
