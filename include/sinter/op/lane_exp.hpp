@@ -27,7 +27,7 @@ struct ExpParts : Vectors<T, N> {
 
   // 2^-n, where it neither overflows nor underflows.
   SINTER_HD V inverse() const {
-    return bits<V>(((Ieee<T>::bias + Ieee<T>::magic_bits) - bits<I>(t)) << Ieee<T>::mantissa);
+    return bits<V>((U(I{} + (Ieee<T>::bias + Ieee<T>::magic_bits)) - U(bits<I>(t))) << Ieee<T>::mantissa);
   }
   // y 2^(n + more), in two steps as the power may lie outside of T where the product does not.
   SINTER_HD V scale(V y, int more = 0) const {
@@ -35,8 +35,9 @@ struct ExpParts : Vectors<T, N> {
       return scale_by(y, n + T(more));
     } else {
       using F = Ieee<T>;
-      const I k = bits<I>(t) - (F::magic_bits - 2 * F::bias - more);
-      const I half = I(U(k) >> 1);  // unsigned: not every machine shifts 64 signed bits
+      // Unsigned: the bits of a NaN may overflow, and not every machine shifts 64 signed bits.
+      const U k = U(bits<I>(t)) - U(I{} + (F::magic_bits - 2 * F::bias - more));
+      const U half = k >> 1;
       return y * bits<V>(half << F::mantissa) * bits<V>((k - half) << F::mantissa);
     }
   }
