@@ -99,7 +99,9 @@ TEST_CASE("fused gradients are those of the ops one by one") {
     auto x = x0.clone().requires_grad_(), y = y0.clone().requires_grad_();
     auto a = a0.clone().requires_grad_();
     auto c = c0.clone().requires_grad_();
-    const auto p = step(step(step(x * a) + c)), q = step(gelu(p)), s = step(sigmoid(step(x * y)));
+    const auto p = step(step(step(x * a) + c));
+    const auto q = step(gelu(p));
+    const auto s = step(sigmoid(step(x * y)));
     eval(q * c - step(tanh(s)) / step(step(square(a)) + 1)).backward(up);
     return std::tuple(x.grad(), y.grad(), a.grad(), c.grad());
   };

@@ -26,7 +26,8 @@ bool equal(const Expr<A>& a, const Expr<B>& b) {
 template <class A, class B>
 bool allclose(const Expr<A>& a, const Expr<B>& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) {
   NoGradGuard guard;
-  const auto x = to<double>(a.self()), y = to<double>(b.self());
+  const auto x = to<double>(a.self());
+  const auto y = to<double>(b.self());
   const auto close = logical_or(x == y, logical_and(isfinite(y), abs(x - y) <= rtol * abs(y) + atol));
   if (!equal_nan) return materialize(all_of(close)).item();
   return materialize(all_of(logical_or(close, logical_and(isnan(x), isnan(y))))).item();
