@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "sinter/autograd/grad.hpp"
+#include "sinter/tensor/compare.hpp"
 #include "sinter/tensor/create.hpp"
 #include "sinter/tensor/index.hpp"
 #include "values.hpp"
@@ -283,4 +284,15 @@ TEST_CASE("threads differentiate their own graphs at the same time") {
     });
   for (auto& t : threads) t.join();
   REQUIRE(got == V{0, 3, 12, 27});
+}
+
+TEST_CASE("a gradient that was set with other strides is added to element by element") {
+  const Tensor<double, 2> x = ones<double>({2, 3});
+  Tensor<double, 2> leaf = x.clone();
+  leaf.requires_grad_();
+  const Tensor<double, 2> set = tensor<double>({{1.0, 2.0}, {3.0, 4.0}, {5.0, 6.0}});
+  leaf.set_grad(set.t());
+  sum(leaf * 10).eval().backward();
+  CHECK(equal(leaf.grad(), set.t() + 10));
+  CHECK(set.data()[1] == 2);  // and what was set is as it was
 }

@@ -19,6 +19,13 @@ inline bool is_dense(const TensorImpl& t) {
   return true;
 }
 
+inline bool same_shape(const TensorImpl& a, const TensorImpl& b) {
+  if (a.rank != b.rank) return false;
+  for (int i = 0; i < a.rank; ++i)
+    if (a.sizes[i] != b.sizes[i]) return false;
+  return true;
+}
+
 // The element at a byte address.
 inline double widened(DType t, const void* p) {
   switch (t) {
@@ -66,6 +73,28 @@ inline void copy_elements(TensorImpl& to, const TensorImpl& from) {
       index[d] = 0;
     }
   }
+}
+
+// A fresh dense tensor.
+inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape) {
+  Ref<TensorImpl> t = Ref<TensorImpl>::adopt(new TensorImpl);
+  t->dtype = dtype;
+  t->rank = shape.rank;
+  std::int64_t step = 1;
+  for (int i = shape.rank - 1; i >= 0; --i) {
+    t->sizes[i] = shape.d[i];
+    t->strides[i] = step;
+    step *= shape.d[i];
+  }
+  t->storage = Storage::allocate(std::size_t(step) * std::size_t(size_of(dtype)));
+  t->data = t->storage->data;
+  return t;
+}
+// A dense copy, in the same dtype or another.
+inline Ref<TensorImpl> dense_clone(const TensorImpl& t, DType dtype) {
+  Ref<TensorImpl> copy = empty_dense(dtype, t.shape());
+  copy_elements(*copy, t);
+  return copy;
 }
 
 }  // namespace sinter

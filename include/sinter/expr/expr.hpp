@@ -23,7 +23,7 @@ struct Expr {
 
   // Statements; defined where tensors are (tensor/tensor.hpp).
   auto eval() const { return materialize(self()); }
-  auto item() const { return materialize(self()).scalar(); }
+  auto item() const { return materialize(self()).item(); }
   template <class... A>
   auto backward(const A&... a) const { return materialize(self()).backward(a...); }
   auto detach() const { return materialize(self()).detach(); }

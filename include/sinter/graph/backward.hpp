@@ -75,26 +75,19 @@ inline void add_dense(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) 
   }
 }
 
-inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape) {
-  Ref<TensorImpl> t = Ref<TensorImpl>::adopt(new TensorImpl);
-  t->dtype = dtype;
-  t->rank = shape.rank;
-  std::int64_t step = 1;
-  for (int i = shape.rank - 1; i >= 0; --i) {
-    t->sizes[i] = shape.d[i];
-    t->strides[i] = step;
-    step *= shape.d[i];
-  }
-  t->storage = Storage::allocate(std::size_t(step) * std::size_t(size_of(dtype)));
-  t->data = t->storage->data;
-  return t;
-}
+// Whether nobody else sees a tensor or its memory.
+inline bool is_exclusive(const Ref<TensorImpl>& t) { return t.unique() && t->storage.unique(); }
+// Whether more may be added to a sum in place, by a loop that takes it as dense.
+inline bool takes_more(const Ref<TensorImpl>& sum) { return sum && is_exclusive(sum) && is_dense(*sum); }
 
 // sum += g; g is dense and may be taken over. A sum that somebody else also holds is replaced, never changed.
 inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
   if (!sum) {
     sum = std::move(g);
-  } else if (sum.unique() && sum->storage.unique() && is_dense(*sum)) {
+    return;
+  }
+  if (!is_dense(*sum)) sum = dense_clone(*sum, sum->dtype);  // a .grad() that a user has set
+  if (takes_more(sum)) {
     add_dense(*sum, *sum, *g);
   } else {
     Ref<TensorImpl> fresh = empty_dense(sum->dtype, sum->shape());
@@ -102,13 +95,10 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
     sum = std::move(fresh);
   }
 }
-
-// A dense gradient in memory of its own: what becomes a .grad() may be changed in place by whoever reads it.
-inline Ref<TensorImpl> owned(Ref<TensorImpl> g) {
-  if (g.unique() && g->storage.unique()) return g;
-  Ref<TensorImpl> copy = empty_dense(g->dtype, g->shape());
-  copy_elements(*copy, *g);
-  return copy;
+// The same into a .grad(), which may be changed in place by whoever reads it: its memory is its own.
+inline void accumulate_grad(Ref<TensorImpl>& grad, Ref<TensorImpl> g) {
+  if (!grad && !is_exclusive(g)) g = dense_clone(*g, g->dtype);
+  accumulate(grad, std::move(g));
 }
 
 // What has arrived at an edge in this pass.
@@ -190,7 +180,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
       Node::Output& out = node->outputs[i];
       if (!out.grad) continue;
       run_hooks(out.hooks, out.grad);
-      if (out.retain && out.tensor && !wanted) accumulate(out.tensor->grad, owned(out.grad));
+      if (out.retain && out.tensor && !wanted) accumulate_grad(out.tensor->grad, out.grad);
       if (wanted)
         for (Wanted& w : *wanted)
           if (w.edge.node == node && w.edge.output == i) w.grad = out.grad;
@@ -205,7 +195,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
   for (Ref<TensorImpl>& leaf : pass.leaves) {
     run_hooks(leaf->hooks, leaf->arriving);
     if (!wanted) {
-      accumulate(leaf->grad, owned(std::move(leaf->arriving)));
+      accumulate_grad(leaf->grad, std::move(leaf->arriving));
     } else {
       for (Wanted& w : *wanted)
         if (w.edge.leaf == leaf) w.grad = leaf->arriving;

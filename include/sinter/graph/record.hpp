@@ -50,7 +50,7 @@ struct Outlets {
       }
     const DType computed = compute_dtype(edge[k].dtype());
     Ref<TensorImpl>& sum = arrived(edge[k]);
-    if (sum && computed == edge[k].dtype() && sum.unique() && sum->storage.unique() && is_dense(*sum)) {
+    if (computed == edge[k].dtype() && takes_more(sum)) {
       target[k] = {sum.get(), true};
     } else {
       fresh[k] = empty_dense(computed, edge[k].shape());
@@ -58,10 +58,7 @@ struct Outlets {
     }
   }
   static Ref<TensorImpl> narrowed(Ref<TensorImpl> g, DType dtype) {
-    if (g->dtype == dtype) return g;
-    Ref<TensorImpl> out = empty_dense(dtype, g->shape());
-    copy_elements(*out, *g);
-    return out;
+    return g->dtype == dtype ? g : dense_clone(*g, dtype);
   }
 };
 
@@ -97,9 +94,7 @@ struct SavedExpr {
  private:
   static void copy_if_in(const Ref<Storage>& storage, Ref<TensorImpl>& t, SavedVersion& version) {
     if (!t || t->storage != storage) return;
-    Ref<TensorImpl> copy = empty_dense(t->dtype, t->shape());
-    copy_elements(*copy, *t);
-    t = std::move(copy);
+    t = dense_clone(*t, t->dtype);
     version.keep(t);
   }
   static void check(const char* op, const Operand* in, const SavedVersion* version, int n) {

@@ -32,13 +32,6 @@ struct LoadReport {
   }
 };
 
-inline bool same_shape(const TensorImpl& a, const TensorImpl& b) {
-  if (a.rank != b.rank) return false;
-  for (int i = 0; i < a.rank; ++i)
-    if (a.sizes[i] != b.sizes[i]) return false;
-  return true;
-}
-
 inline LoadReport load_tensors(const std::vector<std::pair<std::string, Ref<TensorImpl>>>& own, const StateDict& state, bool strict) {
   LoadReport report;
   StateDict known;

@@ -96,7 +96,7 @@ class Optimizer {
       out.insert(prefix + "step", state_scalar(double(s.step)));
       int k = 0;
       for (const char* slot : Derived::slots(g.options)) {
-        out.insert(prefix + slot, s.slot[k] ? cloned(*s.slot[k]) : filled(p, Derived::initial(g.options)));
+        out.insert(prefix + slot, s.slot[k] ? dense_clone(*s.slot[k], s.slot[k]->dtype) : filled(p, Derived::initial(g.options)));
         ++k;
       }
     });
@@ -140,7 +140,7 @@ class Optimizer {
           if ((*t)->dtype != state_dtype(p.dtype) || !same_shape(**t, p))
             fail<ShapeError>(Derived::name, ": load_state_dict: \"", prefix, slot, "\" is a ", (*t)->dtype, " of shape ",
                              (*t)->shape(), ", but the parameter is a ", p.dtype, " of shape ", p.shape());
-          s.slot[k++] = cloned(**t);
+          s.slot[k++] = dense_clone(**t, (*t)->dtype);
           ++used;
         }
       }
@@ -156,14 +156,6 @@ class Optimizer {
     std::int64_t step = 0;
     Ref<TensorImpl> slot[max_slots];
   };
-  static bool same_shape(const TensorImpl& a, const TensorImpl& b) {
-    return a.rank == b.rank && std::equal(a.sizes, a.sizes + a.rank, b.sizes);
-  }
-  static Ref<TensorImpl> cloned(const TensorImpl& t) {
-    Ref<TensorImpl> copy = empty_dense(t.dtype, t.shape());
-    copy_elements(*copy, t);
-    return copy;
-  }
   template <class Self, class F>
   static void each_state(Self& self, F f) {
     std::size_t at = 0;

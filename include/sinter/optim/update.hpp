@@ -97,10 +97,7 @@ void update_all(const std::vector<Update>& updates, const MakeRule& make_rule) {
 
 // A dense copy, or the tensor itself where it is dense.
 inline Ref<TensorImpl> densely(const Ref<TensorImpl>& t) {
-  if (is_dense(*t)) return t;
-  Ref<TensorImpl> copy = empty_dense(t->dtype, t->shape());
-  copy_elements(*copy, *t);
-  return copy;
+  return is_dense(*t) ? t : dense_clone(*t, t->dtype);
 }
 
 }  // namespace SINTER_ABI

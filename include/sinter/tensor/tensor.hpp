@@ -89,7 +89,6 @@ class Tensor : public Leaf<T, R> {
     if (numel() != 1) fail<ShapeError>("item: a tensor of shape ", this->shape(), " has ", numel(), " elements, not one");
     return *data();
   }
-  T scalar() const { return item(); }
 
   // ---- The same values elsewhere
 

@@ -26,7 +26,7 @@ struct ViewBackward {
     }
     Ref<TensorImpl>& sum = arrived(edge);
     if constexpr (std::is_same_v<C, T>) {
-      if (sum && sum.unique() && sum->storage.unique() && is_dense(*sum)) return fold_into(sum->data, sizes.numel(), view, grad);
+      if (takes_more(sum)) return fold_into(sum->data, sizes.numel(), view, grad);
     }
     Ref<TensorImpl> fresh = empty_dense(dtype_of<C>(), ShapeView(sizes));
     std::memset(fresh->data, 0, std::size_t(sizes.numel()) * sizeof(C));
