@@ -25,14 +25,19 @@ inline namespace SINTER_ABI {  // compiled for the instruction set of the file t
 class Driver {
  public:
   Driver(Space& space, Kernel kernel, const void* plan, int block)
-      : s_(space), kernel_(kernel), plan_(plan), block_(block) {}
+      : s_(space), kernel_(kernel), plan_(plan), block_(block), inner_(space.size[space.rank - 1]),
+        rows_(inner_ > 0 ? space.numel() / inner_ : 0) {}
+
+  // The part in which the outer dimensions, counted as one, lie in [row0, row1) and the last in [column0, column1): for
+  // those who walk the space themselves, from any thread. Nothing folds.
+  void region(std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) {
+    if (row0 < row1 && column0 < column1) walk(row0, row1, column0, column1, nullptr);
+  }
 
   // Runs the kernel over the whole space. Targets that fold must have been filled or hold what is to be added to.
   void run() {
     const std::int64_t total = s_.numel();
     if (total == 0) return;
-    inner_ = s_.size[s_.rank - 1];
-    rows_ = total / inner_;
     bool folds = false, gathers = false;
     for (int t = 0; t < s_.targets; ++t) folds = folds || s_.target[t].folds;
     for (int k = 0; k < s_.sources; ++k) gathers = gathers || s_.source[k].stride[s_.rank - 1] > 1;
@@ -282,7 +287,7 @@ class Driver {
   Kernel kernel_;
   const void* plan_;
   int block_;
-  std::int64_t inner_ = 1, rows_ = 1;
+  std::int64_t inner_, rows_;
 };
 
 }  // namespace SINTER_ABI
