@@ -143,31 +143,91 @@ void tile_product(const T* a, const T* b, std::int64_t depth, Matrix<T> c, bool 
   }
 }
 
-// A panel of the right with only as many vectors as it has columns for.
+// One side of a product as packing sees it: `lanes` lie along the result (the left's rows, the right's columns), the other
+// direction is summed over. Either a strided matrix (`data`), or anything that fills panels, such as the patches of an image:
+// source(s) calls s.pack(T* to, int width, k0, depth, lane0, int lanes), which writes element (lane0 + l, k0 + d) to
+// to[d * width + l] and zeros for l in [lanes, width). s outlives the product and is read by several threads.
+template <class T>
+struct Operand {
+  const T* data = nullptr;
+  std::int64_t lane_step = 0, depth_step = 0;
+  void (*fill)(const void* self, T* to, int width, std::int64_t k0, std::int64_t depth, std::int64_t lane0, int lanes) = nullptr;
+  const void* self = nullptr;
+
+  static Operand left(Matrix<const T> a) { return {a.data, a.row_step, a.column_step}; }
+  static Operand right(Matrix<const T> b) { return {b.data, b.column_step, b.row_step}; }
+  template <class Source>
+  static Operand source(const Source& s) {
+    return {nullptr, 0, 0,
+            [](const void* self, T* to, int width, std::int64_t k0, std::int64_t depth, std::int64_t lane0, int lanes) {
+              static_cast<const Source*>(self)->pack(to, width, k0, depth, lane0, lanes);
+            },
+            &s};
+  }
+  template <int Width>
+  void panel(T* to, std::int64_t k0, std::int64_t depth, std::int64_t lane0, int lanes) const {
+    if (data) pack<Width>(to, data + lane0 * lane_step + k0 * depth_step, lanes, lane_step, depth, depth_step);
+    else fill(self, to, Width, k0, depth, lane0, lanes);
+  }
+};
+
+// An epilogue: run(self, product, row0, row1, column0, column1) is called exactly once for every rectangle of every result c,
+// in c's own coordinates, after its final values are stored and while they are in the cache, by the thread that stored them.
+// Together the rectangles cover c. With an inner extent of 0 as well.
+struct Finish {
+  void (*run)(const void* self, std::int64_t product, std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) = nullptr;
+  const void* self = nullptr;
+};
+
+// Where in a result a block of it lies; `flipped` when the block is of the transposed result.
+struct Spot {
+  std::int64_t product = 0, row = 0, column = 0;
+  bool flipped = false;
+  Spot t() const { return {product, row, column, !flipped}; }
+  void finish(const Finish& f, std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) const {
+    if (!f.run) return;
+    if (flipped) f.run(f.self, product, row + column0, row + column1, column + row0, column + row1);
+    else f.run(f.self, product, row + row0, row + row1, column + column0, column + column1);
+  }
+};
+
+// A packed panel of the right times all of the left.
 template <int V, class T>
-void panel_product(Matrix<const T> b, const T* packed_a, T* packed_b, std::int64_t depth, Matrix<T> c, bool add) {
+void panel_product(const Operand<T>& right, std::int64_t k0, std::int64_t j0, const T* packed_a, T* packed_b, std::int64_t depth, Matrix<T> c,
+                   bool add) {
   constexpr int rows = Tile<T>::rows, width = Tile<T>::width;
   if constexpr (V > 1)
-    if (c.columns <= (V - 1) * width) return panel_product<V - 1>(b, packed_a, packed_b, depth, c, add);
-  pack<V * width>(packed_b, b.data, int(c.columns), b.column_step, depth, b.row_step);
+    if (c.columns <= (V - 1) * width) return panel_product<V - 1>(right, k0, j0, packed_a, packed_b, depth, c, add);
+  right.template panel<V * width>(packed_b, k0, depth, j0, int(c.columns));
   for (std::int64_t i = 0; i < c.rows; i += rows)
     tile_product<T, V>(packed_a + i * depth, packed_b, depth, c.part(i, 0, std::min<std::int64_t>(rows, c.rows - i), c.columns), add);
 }
 
-// A block of the result, by one thread.
+// c = left @ right, or c += left @ right, by the calling thread; `inner` is the extent summed over. Fast where c's columns are
+// contiguous. Blocks of one result may be computed apart: their operands and c begin at the block, and `at` says where that is.
 template <class T>
-void block_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
+void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add, Finish finish = {}, Spot at = {}) {
   using M = Tile<T>;
-  const std::int64_t most = std::min(a.columns, M::depth);
-  Scratch<T> left((a.rows + M::rows - 1) / M::rows * M::rows * most), right(M::columns * most);
-  for (std::int64_t k = 0; k < a.columns; k += M::depth) {
-    const std::int64_t depth = std::min(M::depth, a.columns - k);
-    for (std::int64_t i = 0; i < a.rows; i += M::rows)
-      pack<M::rows>(left.data + i * depth, a.data + i * a.row_step + k * a.column_step, int(std::min<std::int64_t>(M::rows, a.rows - i)),
-                    a.row_step, depth, a.column_step);
-    for (std::int64_t j = 0; j < c.columns; j += M::columns) {
-      const std::int64_t columns = std::min<std::int64_t>(M::columns, c.columns - j);
-      panel_product<M::vectors>(b.part(k, j, depth, columns), left.data, right.data, depth, c.part(0, j, c.rows, columns), add || k > 0);
+  if (c.rows == 0 || c.columns == 0) return;
+  if (inner == 0) {
+    for (std::int64_t i = 0; i < c.rows && !add; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j) c.data[i * c.row_step + j * c.column_step] = T(0);
+    return at.finish(finish, 0, c.rows, 0, c.columns);
+  }
+  constexpr std::int64_t tall = 192;  // rows of the left that are packed at a time
+  const std::int64_t most = std::min(inner, M::depth);
+  Scratch<T> packed_a(std::min(tall, (c.rows + M::rows - 1) / M::rows * M::rows) * most), packed_b(M::columns * most);
+  for (std::int64_t i0 = 0; i0 < c.rows; i0 += tall) {
+    const std::int64_t rows = std::min(tall, c.rows - i0);
+    for (std::int64_t k = 0; k < inner; k += M::depth) {
+      const std::int64_t depth = std::min(M::depth, inner - k);
+      for (std::int64_t i = 0; i < rows; i += M::rows)
+        left.template panel<M::rows>(packed_a.data + i * depth, k, depth, i0 + i, int(std::min<std::int64_t>(M::rows, rows - i)));
+      for (std::int64_t j = 0; j < c.columns; j += M::columns) {
+        const std::int64_t columns = std::min<std::int64_t>(M::columns, c.columns - j);
+        panel_product<M::vectors>(right, k, j, packed_a.data, packed_b.data, depth, c.part(i0, j, rows, columns), add || k > 0);
+        if (k + depth == inner) at.finish(finish, i0, i0 + rows, j, j + columns);
+      }
     }
   }
 }
@@ -226,14 +286,17 @@ bool flips(std::int64_t rows, std::int64_t columns) {
 
 // c = a @ b, or c += a @ b, by the calling thread.
 template <class T>
-void serial_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
-  if (a.columns == 0) {
-    for (std::int64_t i = 0; i < c.rows && !add; ++i)
-      for (std::int64_t j = 0; j < c.columns; ++j) c.data[i * c.row_step + j * c.column_step] = T(0);
-  } else if (flips<T>(c.rows, c.columns)) {
-    c.columns == 1 ? row_product(b.t(), a.t(), c.t(), add) : block_product(b.t(), a.t(), c.t(), add);
+void serial_product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add, Finish finish = {}, Spot at = {}) {
+  if (c.rows == 0 || c.columns == 0) return;
+  if (flips<T>(c.rows, c.columns)) {
+    const Matrix<const T> left = b.t();
+    b = a.t(), a = left, c = c.t(), at = at.t();
+  }
+  if (c.rows == 1 && a.columns > 0) {
+    row_product(a, b, c, add);
+    at.finish(finish, 0, 1, 0, c.columns);
   } else {
-    c.rows == 1 ? row_product(a, b, c, add) : block_product(a, b, c, add);
+    block_product(Operand<T>::left(a), Operand<T>::right(b), a.columns, c, add, finish, at);
   }
 }
 
@@ -242,7 +305,7 @@ inline constexpr std::int64_t product_threshold = 1 << 19;
 
 // `count` products of one size: c = a @ b, or c += a @ b. place(i, a, b, c) sets the pointers of product i.
 template <class T, class Place>
-void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add, Place place) {
+void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add, Place place, Finish finish = {}) {
   using M = Tile<T>;
   if (count == 0 || c.rows == 0 || c.columns == 0) return;
   const bool flipped = flips<T>(c.rows, c.columns);
@@ -262,14 +325,15 @@ void products(std::int64_t count, Matrix<const T> a, Matrix<const T> b, Matrix<T
     const std::int64_t n = std::min(tall, rows - i), m = std::min(broad, columns - j), k = x.columns;
     x = flipped ? x.part(j, 0, m, k) : x.part(i, 0, n, k);
     y = flipped ? y.part(0, i, k, n) : y.part(0, j, k, m);
-    serial_product(x, y, flipped ? z.part(j, i, m, n) : z.part(i, j, n, m), add);
+    const Spot at{task / (down * across), flipped ? j : i, flipped ? i : j};
+    serial_product(x, y, flipped ? z.part(j, i, m, n) : z.part(i, j, n, m), add, finish, at);
   });
 }
 
 // c = a @ b, or c += a @ b.
 template <class T>
-void product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add = false) {
-  products(1, a, b, c, add, [](std::int64_t, const T*&, const T*&, T*&) {});
+void product(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add = false, Finish finish = {}) {
+  products(1, a, b, c, add, [](std::int64_t, const T*&, const T*&, T*&) {}, finish);
 }
 
 }  // namespace cpu
