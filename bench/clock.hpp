@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// The clock of every C++ program here; bench/peers/common.py has the same in Python.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+inline double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+inline double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+constexpr int batches = 9;
+constexpr double warm_up_s = 0.3, batch_s = 0.06;
+
+// The median over batches of the time of one call. A batch has as many calls as make it long enough for the clock;
+// restart() comes before each batch of 20 or more, outside of what is timed.
+template <class F, class G>
+double milliseconds(F&& call, G&& restart) {
+  const double begin = now();
+  do call();
+  while (now() - begin < warm_up_s);
+  long calls = 1;
+  double took = 0;
+  for (;; calls *= 2) {
+    const double start = now();
+    for (long i = 0; i < calls; ++i) call();
+    took = now() - start;
+    if (took >= batch_s / 2) break;
+  }
+  calls = std::max(1L, long(double(calls) * batch_s / took + 0.999));
+  std::vector<double> times;
+  for (int b = 0; b < batches; ++b) {
+    if (calls >= 20) restart();
+    const double start = now();
+    for (long i = 0; i < calls; ++i) call();
+    times.push_back((now() - start) / double(calls) * 1e3);
+  }
+  return median(times);
+}
+
+// The most memory that this process ever had resident. Not getrusage(): its figure begins with that of the process that
+// started this one.
+inline double peak_mb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") {
+      double kb = 0;
+      status >> kb;
+      return kb / 1024;
+    }
+  return 0;
+}
+
+}  // namespace bench

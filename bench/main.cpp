@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// sinter_bench: runs workloads and prints what they took. Memory is the whole process's, so that it means something only
+// where one workload is run (bench/compare.sh starts a process for each).
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+
+#include "bench.hpp"
+
+using namespace bench;
+
+namespace {
+
+[[noreturn]] void usage(const std::string& problem) {
+  std::fprintf(stderr, "sinter_bench: %s\nusage: sinter_bench [--list] [--workload NAME[,NAME...]] [--threads N] [--json]\n", problem.c_str());
+  std::exit(2);
+}
+
+void report(const Workload& w, bool json) {
+  const char* peer = "sinter " SINTER_VERSION;
+  if (!w.run) {
+    if (json) std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"missing\": \"%s\"}\n", w.name.c_str(), peer, w.why.c_str());
+    else std::printf("%-20s not available: %s\n", w.name.c_str(), w.why.c_str());
+    return;
+  }
+  Run run;
+  w.run(run);
+  if (!json) {
+    std::printf("%-20s %12.6g ms %8.0f MB\n", w.name.c_str(), run.ms, peak_mb());
+    return;
+  }
+  std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"threads\": %d, \"ms\": %.6g, \"peak_mb\": %.1f, \"check\": [", w.name.c_str(), peer,
+              get_num_threads(), run.ms, peak_mb());
+  for (std::size_t i = 0; i < run.checks.size(); ++i) std::printf("%s%.9g", i ? ", " : "", run.checks[i]);
+  std::printf("]}\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Workloads all;
+  for (auto add : {add_chains, add_rows, add_products, add_small, add_nets, add_resnet, add_lstm, add_transformers}) add(all);
+  bool json = false;
+  std::string names;
+  for (int i = 1; i < argc; ++i) {
+    const std::string a = argv[i];
+    const auto value = [&] { return i + 1 < argc ? argv[++i] : (usage(a + " takes a value"), ""); };
+    if (a == "--json") json = true;
+    else if (a == "--workload") names = value();
+    else if (a == "--threads") {
+      const int n = std::atoi(value());
+      if (n < 1) usage("--threads takes a number above 0");
+      set_num_threads(n);
+    } else if (a == "--list") {
+      for (const Workload& w : all) std::printf("%s%s%s\n", w.name.c_str(), w.run ? "" : "  not available: ", w.why.c_str());
+      return 0;
+    } else usage("unknown option " + a);
+  }
+  Workloads chosen = names.empty() ? all : Workloads();
+  std::stringstream list(names);
+  for (std::string name; std::getline(list, name, ',');) {
+    const auto at = std::find_if(all.begin(), all.end(), [&](const Workload& w) { return w.name == name; });
+    if (at == all.end()) usage("no workload is named " + name);
+    chosen.push_back(*at);
+  }
+  for (const Workload& w : chosen) {
+    report(w, json);
+    std::fflush(stdout);
+  }
+}

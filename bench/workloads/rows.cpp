@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Operations on rows, forward and backward: softmax, layer norm, cross entropy.
+#include <sinter/sinter.hpp>
+
+#include "../bench.hpp"
+
+namespace bench {
+
+void softmax_gradient(Run& run) {
+  Tensor<float, 2> x = input("x", {4096, 1024}), g = input("g", {4096, 1024});
+  x.requires_grad_();
+  const auto call = [&] {
+    x.set_grad({});
+    Tensor y = softmax(x, 1);
+    y.backward(g);
+    return y;
+  };
+  run.time(call);
+  run.check(call(), x.grad());
+}
+
+void cross_entropy_gradient(Run& run) {
+  Tensor<float, 2> x = input("x", {1024, 8192});
+  const Tensor<std::int64_t, 1> y = labels("y", {1024}, 8192);
+  x.requires_grad_();
+  const auto call = [&] {
+    x.set_grad({});
+    Tensor<float, 0> loss = cross_entropy(x, y);
+    loss.backward();
+    return loss;
+  };
+  run.time(call);
+  run.check(call(), x.grad());
+}
+
+void add_rows(Workloads& to) {
+  to.push_back({"softmax_grad_4m", softmax_gradient, ""});
+  to.push_back({"layer_norm_grad_4m", nullptr, "waits for layer_norm"});
+  to.push_back({"cross_entropy_grad", cross_entropy_gradient, ""});
+}
+
+}  // namespace bench

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Training steps of transformers.
+#include "../bench.hpp"
+
+namespace bench {
+
+void add_transformers(Workloads& to) {
+  to.push_back({"encoder_step", nullptr, "waits for nn::TransformerEncoder"});
+  to.push_back({"seq2seq_step", nullptr, "waits for nn::Transformer"});
+  to.push_back({"gpt_char_step", nullptr, "waits for scaled_dot_product_attention"});
+}
+
+}  // namespace bench
