@@ -154,15 +154,19 @@ class Cache {
     return (std::size_t(1) << log) + (std::size_t(step + 1) << (log - 2));
   }
 
+  // Large blocks begin at different offsets within a page: arrays that are walked together would otherwise meet in the same
+  // sets of the first cache, which has no more ways than a fused gradient has arrays.
+  static constexpr std::size_t page = 4096, huge_page = 2 << 20, stagger = 5 * 64, stagger_count = 12, stagger_from = 256 << 10;
+
   static void* system_allocate(std::size_t bytes) {
-    constexpr std::size_t huge_page = 2 << 20;
-    const bool huge = bytes >= 2 * huge_page;
-    const std::size_t align = huge ? huge_page : 64;
-    const std::size_t rounded = (bytes + align - 1) / align * align;
-    void* p = std::aligned_alloc(align, rounded);
+    static std::atomic<unsigned> next{0};
+    const bool huge = bytes >= 2 * huge_page, staggered = bytes >= stagger_from;
+    const std::size_t align = huge ? huge_page : staggered ? page : 64;
+    const std::size_t rounded = (bytes + align - 1) / align * align, total = rounded + (staggered ? align : 0);
+    void* p = std::aligned_alloc(align, total);
     if (!p) {
       release();
-      p = std::aligned_alloc(align, rounded);
+      p = std::aligned_alloc(align, total);
     }
     if (!p) {
       global().allocated.fetch_sub(std::int64_t(bytes), std::memory_order_relaxed);
@@ -177,11 +181,11 @@ class Cache {
     std::int64_t peak = s.peak.load();
     while (now > peak && !s.peak.compare_exchange_weak(peak, now)) {
     }
-    return p;
+    return staggered ? static_cast<char*>(p) + next.fetch_add(1, std::memory_order_relaxed) % stagger_count * stagger : p;
   }
   static void system_free(void* p, std::size_t bytes) noexcept {
     global().reserved.fetch_sub(std::int64_t(bytes));
-    std::free(p);
+    std::free(bytes >= stagger_from ? reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(p) & ~std::uintptr_t(page - 1)) : p);
   }
 };
 
