@@ -34,7 +34,7 @@ struct Tied {  // to the elements that equal the greatest (or least); upstream: 
   }
 };
 template <class T, int From>
-struct Product {  // product of the others; upstream: gradient * product, gradient * product without its only zero
+struct OfOthers {  // the product of the others; upstream: gradient * product, gradient * product without its only zero
   static constexpr int sources = 2;
   static constexpr bool needs_value = true;
   template <class Context, class Value>

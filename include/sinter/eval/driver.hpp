@@ -30,7 +30,7 @@ class Driver {
 
   // The part in which the outer dimensions, counted as one, lie in [row0, row1) and the last in [column0, column1): for
   // those who walk the space themselves, from any thread. Nothing folds.
-  void region(std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) {
+  void region(std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) const {
     if (row0 < row1 && column0 < column1) walk(row0, row1, column0, column1, nullptr);
   }
 
@@ -132,7 +132,7 @@ class Driver {
   };
 
   // Rows [row0, row1), columns [col0, col1). target: where the targets begin, if not where the space says.
-  void walk(std::int64_t row0, std::int64_t row1, std::int64_t col0, std::int64_t col1, char* const* target) {
+  void walk(std::int64_t row0, std::int64_t row1, std::int64_t col0, std::int64_t col1, char* const* target) const {
     const int last = s_.rank - 1;
     std::int64_t index[max_rank] = {};
     for (std::int64_t r = row0, d = last - 1; d >= 0; --d) {
@@ -192,7 +192,7 @@ class Driver {
   }
 
   // A long fold is cut into stretches, whose results are folded in turn: rounding errors grow with neither alone.
-  void run_row(const char* const* src, const std::int64_t* step, char* const* dst, const int* mode, std::int64_t n, bool whole) {
+  void run_row(const char* const* src, const std::int64_t* step, char* const* dst, const int* mode, std::int64_t n, bool whole) const {
     constexpr std::int64_t stretch = 4096;
     if (whole || n <= stretch) return kernel_(plan_, src, step, dst, mode, n);
     const int last = s_.rank - 1;
@@ -207,14 +207,14 @@ class Driver {
 
   // Gathers stretches of rows into contiguous buffers, runs the kernel on them, and scatters what it wrote.
   struct Stage {
-    Driver& d;
+    const Driver& d;
     const int* mode;
     int fill = 0, segments = 0;
     Segment segment[stage];
     alignas(64) char in[max_sources][stage * 8];
     alignas(64) char out[max_leaves][stage * 8];
 
-    Stage(Driver& driver, const int* m) : d(driver), mode(m) {}
+    Stage(const Driver& driver, const int* m) : d(driver), mode(m) {}
 
     void add(const char* const* src, char* const* dst, std::int64_t begin, std::int64_t end) {
       const int last = d.s_.rank - 1;

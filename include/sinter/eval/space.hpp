@@ -73,6 +73,23 @@ struct Space {
     rank = out;
   }
 
+  // Makes the last n dimensions one, in their order, so that rows are those of a matrix; false where an operand does not
+  // walk them so.
+  bool join_last(int n) {
+    for (; n > 1; --n) {
+      const int outer = rank - 2;
+      if (size[outer] == 1) {
+        move(outer, rank - 1);
+      } else if (size[rank - 1] != 1) {
+        if (!merges(outer, rank - 1)) return false;
+        move(outer, rank - 1);
+      }
+      size[outer] *= size[rank - 1];
+      --rank;
+    }
+    return true;
+  }
+
  private:
   // Whether `outer` should be walked within `inner`. Operands decide in turn, the written ones first; one that is broadcast
   // along either has no opinion.

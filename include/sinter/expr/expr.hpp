@@ -14,7 +14,7 @@ namespace sinter {
 inline namespace SINTER_ABI {
 
 // What a node of an expression is.
-enum class Kind { leaf, constant, nothing, map, reduction };
+enum class Kind { leaf, constant, nothing, map, reduction, product };
 
 // The base of everything that has a shape, a dtype and elements.
 template <class E>

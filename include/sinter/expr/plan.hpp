@@ -46,6 +46,9 @@ struct Leaf {
   static constexpr bool differentiable = is_floating<T>;
   template <int J>
   static constexpr bool needed(bool by_parent) { return by_parent && I == J; }
+  // Whether the gradient reaches leaf J as it came, by additions alone.
+  template <int J>
+  static constexpr bool passes() { return I == J; }
 
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return c.template load<T, I>(); }
@@ -71,6 +74,8 @@ struct Constant {
   T number;
   template <int J>
   static constexpr bool needed(bool) { return false; }
+  template <int J>
+  static constexpr bool passes() { return false; }
 
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return c.constant(number); }
@@ -106,6 +111,8 @@ struct Map1 {
   static constexpr bool need_x(bool by_parent) { return need_y(by_parent) || (differentiable && slope == Slope::input); }
   template <int J>
   static constexpr bool needed(bool by_parent) { return A::template needed<J>(need_x(by_parent)); }
+  template <int J>
+  static constexpr bool passes() { return false; }
 
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return op.f(a.value(c)); }
@@ -156,6 +163,8 @@ struct Map2 {
   static constexpr bool needed(bool by_parent) {
     return A::template needed<J>(need_a(by_parent)) || B::template needed<J>(need_b(by_parent));
   }
+  template <int J>
+  static constexpr bool passes() { return adds<Op>(0) && (A::template passes<J>() || B::template passes<J>()); }
 
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return op.f(a.value(c), b.value(c)); }
@@ -217,6 +226,8 @@ struct Map3 {
     return A::template needed<J>(need_a(by_parent)) || B::template needed<J>(need_bc(by_parent)) ||
            C::template needed<J>(need_bc(by_parent));
   }
+  template <int J>
+  static constexpr bool passes() { return false; }
 
   template <class Context>
   SINTER_HD auto raw(const Context& k) const {
@@ -256,6 +267,14 @@ struct Map3 {
     }
   }
 };
+
+// The leaves whose values backward reads, as bits; also for the result's own value where it is asked for.
+template <class P, int... J>
+constexpr unsigned needed_leaves(bool value, std::integer_sequence<int, J...>) {
+  return ((P::template needed<J>(value) ? 1u << J : 0u) | ... | 0u);
+}
+template <class P>
+constexpr unsigned needed_leaves(bool value) { return needed_leaves<P>(value, std::make_integer_sequence<int, P::leaves>()); }
 
 // lower<I>(e): the plan of an expression whose first leaf has number I.
 template <int I, class T, int R>

@@ -26,7 +26,7 @@ void write_expr(std::ostream& os, const E& e, int& next, bool nested = false) {
     os << 'x' << next++;
   } else if constexpr (E::kind == Kind::constant) {
     os << +e.value;
-  } else if constexpr (E::kind == Kind::reduction) {
+  } else if constexpr (E::kind == Kind::reduction || E::kind == Kind::product) {
     os << 'x' << next++;  // computed by a kernel of its own, and read from memory
   } else if constexpr (E::kind == Kind::map) {
     using Op = std::decay_t<decltype(e.op)>;

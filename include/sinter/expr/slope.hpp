@@ -24,6 +24,11 @@ template <class Op>
 constexpr auto selects(int) -> decltype(Op::selects) { return Op::selects; }
 template <class Op>
 constexpr bool selects(...) { return false; }
+// Whether an op is the sum of its two arguments, through which gradients pass as they are.
+template <class Op>
+constexpr auto adds(int) -> decltype(Op::adds) { return Op::adds; }
+template <class Op>
+constexpr bool adds(...) { return false; }
 
 namespace plan {
 

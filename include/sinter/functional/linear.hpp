@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// linear(x, weight, bias): x @ weight^T + bias over the last dimension, as one node of the graph.
+// linear(x, weight, bias): x @ weight^T + bias over the last dimension.
 #pragma once
 
 #include "sinter/functional/matmul.hpp"
@@ -19,39 +19,51 @@ Tensor<T, 2> rows_of(const Tensor<T, R>& x) {
   }
 }
 
+// x (..., in) @ weight (out, in)^T, a contraction as expr/product.hpp asks for it.
 template <class T, int R>
-Tensor<T, R> linear_of(const Tensor<T, R>& x, const Tensor<T, 2>& weight, const Tensor<T, 1>& bias) {
-  const std::int64_t in = weight.size(1), out_features = weight.size(0);
-  if (x.size(-1) != in)
-    fail<ShapeError>("linear: inner extents differ, ", x.shape(), " x ", weight.shape(), ": ", x.size(-1), " against ", in, " (axis ", R - 1,
-                     " of the input, axis 1 of the weight)");
-  if (bias.defined() && bias.size(0) != out_features)
-    fail<ShapeError>("linear: bias of shape ", bias.shape(), " for a weight of shape ", weight.shape(), ": ", bias.size(0), " against ",
-                     out_features, " (axis 0)");
-  const Tensor<T, 2> rows = rows_of(x);
-  Shape<R> sizes = x.shape();
-  sizes[R - 1] = out_features;
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
-  if (bias.defined()) assign(out, static_cast<const Leaf<T, 1>&>(bias));
-  cpu::product<T>(matrix_of<const T>(rows), matrix_of<const T>(weight).t(), {out.data(), rows.size(0), out_features, out_features, 1},
-                  bias.defined());
-  if (!any_requires_grad(x, weight, bias)) return out;
-  auto back = [sizes = weight.shape(), x = saved_for(weight, x), weight = saved_for(x, weight)](const Tensor<T, R>& grad, const auto& needs) {
-    std::tuple<Tensor<T, R>, Tensor<T, 2>, Tensor<T, 1>> g;
-    const Tensor<T, 2> up = rows_of(grad);
-    if (needs[0]) std::get<0>(g) = matrix_products(grad, weight.get("linear"));
-    if (needs[1]) {
-      const Tensor<T, 2> in_rows = rows_of(x.get("linear")), d = empty<T>(sizes);
-      cpu::product<T>(matrix_of<const T>(up).t(), matrix_of<const T>(in_rows), matrix_of<T>(d));
-      std::get<1>(g) = d;
-    }
-    if (needs[2]) std::get<2>(g) = Tensor<T, 1>(compute(reduce<op::Sum>("linear", static_cast<const Leaf<T, 2>&>(up), Axes<1, false>{1u})));
-    return g;
-  };
-  return record("linear", out, std::move(back), x, weight, bias);
-}
+struct LinearMap {
+  using value_type = T;
+  static constexpr int rank = R, column_dims = 1;
+  static constexpr const char* name = "linear";
+  Tensor<T, R> x;
+  Tensor<T, 2> weight;
+  Shape<R> shape;
 
-// x (..., in), weight (out, in), bias (out) or undefined -> (..., out). Throws ShapeError.
+  LinearMap(Tensor<T, R> input, Tensor<T, 2> w) : x(std::move(input)), weight(std::move(w)), shape(x.shape()) {
+    if (shape[R - 1] != weight.size(1))
+      fail<ShapeError>("linear: inner extents differ, ", shape, " x ", weight.shape(), ": ", shape[R - 1], " against ", weight.size(1),
+                       " (axis ", R - 1, " of the input, axis 1 of the weight)");
+    shape[R - 1] = weight.size(0);
+  }
+  std::int64_t product_rows() const { return 0; }  // one product of all rows
+  std::array<Operand, 2> operands() const { return {&x.impl, &weight.impl}; }
+  bool requires_grad() const { return any_requires_grad(x, weight); }
+  void compute(T* out, cpu::Finish finish) const {
+    const Tensor<T, 2> rows = rows_of(x);
+    const std::int64_t n = weight.size(0);
+    cpu::product<T>(matrix_of<const T>(rows), matrix_of<const T>(weight).t(), {out, rows.size(0), n, n, 1}, false, finish);
+  }
+
+  struct Back {
+    Edge edge_x, edge_weight;
+    Shape<2> sizes;
+    Saved<T, R> x;
+    Saved<T, 2> weight;
+    void run(const char* op, const Ref<TensorImpl>& dz) const {
+      const Tensor<T, R> up(dz);
+      if (edge_x) give(edge_x, multiplied(up, weight.get(op)).impl);
+      if (edge_weight) {
+        const Tensor<T, 2> rows = rows_of(x.get(op)), up_rows = rows_of(up), d = empty<T>(sizes);
+        cpu::product<T>(matrix_of<const T>(up_rows).t(), matrix_of<const T>(rows), matrix_of<T>(d));
+        give(edge_weight, d.impl);
+      }
+    }
+  };
+  Back back() const { return {Edge(x.impl), Edge(weight.impl), weight.shape(), saved_for(weight, x), saved_for(x, weight)}; }
+};
+
+// x (..., in), weight (out, in), bias (out) or undefined -> (..., out), an expression as matmul() is one: an activation around it
+// runs in its epilogue. Throws ShapeError.
 // https://pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
 template <class A, class B>
 auto linear(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::value_type, 1>& bias = {}) {
@@ -60,8 +72,16 @@ auto linear(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::va
   constexpr bool ranked = A::rank >= 1 && B::rank == 2;
   static_assert(fits, "sinter: linear() takes an input and a weight of one dtype, float or double; convert with to<T>(x)");
   static_assert(ranked, "sinter: linear() takes an input of rank 1 or more and a weight (out, in)");
-  if constexpr (fits && A::rank == 1 && B::rank == 2) return materialize(squeeze(linear(unsqueeze(x, 0), weight, bias), 0));
-  else if constexpr (fits && ranked) return linear_of(materialize(x.self()), materialize(weight.self()), bias);
+  if constexpr (fits && A::rank == 1 && B::rank == 2) {
+    return materialize(squeeze(linear(unsqueeze(x, 0), weight, bias), 0));
+  } else if constexpr (fits && ranked) {
+    using P = LinearMap<T, A::rank>;
+    P product(materialize(x.self()), materialize(weight.self()));
+    if (bias.defined() && bias.size(0) != product.weight.size(0))
+      fail<ShapeError>("linear: bias of shape ", bias.shape(), " for a weight of shape ", product.weight.shape(), ": ", bias.size(0),
+                       " against ", product.weight.size(0), " (axis 0)");
+    return Product<P>(std::move(product)) + (bias.defined() ? static_cast<const Leaf<T, 1>&>(bias) : absent_bias<T, 1>());
+  }
 }
 
 }  // namespace SINTER_ABI

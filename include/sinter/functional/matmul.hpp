@@ -2,6 +2,8 @@
 // Matrix products of any ranks as torch.matmul has them. Strided operands are read as they lie; results are dense.
 #pragma once
 
+#include <array>
+
 #include "sinter/autograd/function.hpp"
 #include "sinter/cpu/gemm.hpp"
 
@@ -35,71 +37,102 @@ Shape<B> batch_strides(const Tensor<T, R>& x, const Shape<B>& sizes) {
   return s;
 }
 
-// a (..., n, k) @ b (..., k, m) outside of the graph; the shapes fit.
-template <class T, int RA, int RB>
-Tensor<T, (RA > RB ? RA : RB)> matrix_products(const Tensor<T, RA>& a, const Tensor<T, RB>& b) {
-  constexpr int R = RA > RB ? RA : RB, B = R - 2;
-  Shape<RA - 2> batch_a;
-  Shape<RB - 2> batch_b;
-  std::copy_n(a.impl->sizes, RA - 2, batch_a.d);
-  std::copy_n(b.impl->sizes, RB - 2, batch_b.d);
-  const Shape<B> batch = broadcast_shapes("matmul", batch_a, batch_b);
-  Shape<R> sizes;
-  std::copy_n(batch.d, B, sizes.d);
-  sizes[R - 2] = a.size(-2);
-  sizes[R - 1] = b.size(-1);
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
+// a (..., n, k) @ b (..., k, m) into dense `out`, outside of the graph; the shapes fit.
+template <class T, int RA, int RB, int R>
+void multiply(const Tensor<T, RA>& a, const Tensor<T, RB>& b, const Shape<R>& sizes, T* out, cpu::Finish finish = {}) {
+  constexpr int B = R - 2;
   const cpu::Matrix<const T> right = matrix_of<const T>(b);
+  const std::int64_t n = sizes[R - 2], m = sizes[R - 1];
   if constexpr (RB == 2 && RA > 2) {  // one tall matrix on the left
     Layout<2> tall;
-    if (reshaped(Layout<RA>{a.shape(), a.strides(), 0}, Shape{batch.numel() * a.size(-2), a.size(-1)}, tall)) {
-      cpu::product<T>({a.data(), tall.sizes[0], tall.sizes[1], tall.strides[0], tall.strides[1]}, right,
-                      {out.data(), tall.sizes[0], b.size(1), b.size(1), 1});
-      return out;
-    }
+    std::int64_t rows = n;
+    for (int i = 0; i < B; ++i) rows *= sizes[i];
+    if (reshaped(Layout<RA>{a.shape(), a.strides(), 0}, Shape{rows, a.size(-1)}, tall))
+      return cpu::product<T>({a.data(), tall.sizes[0], tall.sizes[1], tall.strides[0], tall.strides[1]}, right, {out, rows, m, m, 1}, false,
+                             finish);
   }
+  Shape<B> batch;
+  std::copy_n(sizes.d, B, batch.d);
   const Shape<B> step_a = batch_strides(a, batch), step_b = batch_strides(b, batch);
-  const std::int64_t area = sizes[R - 2] * sizes[R - 1];
-  cpu::products<T>(batch.numel(), matrix_of<const T>(a), right, matrix_of<T>(out), false,
+  cpu::products<T>(batch.numel(), matrix_of<const T>(a), right, {out, n, m, m, 1}, false,
                    [=](std::int64_t i, const T*& x, const T*& y, T*& z) {
-                     z += i * area;
+                     z += i * (n * m);
                      for (int d = B - 1; d >= 0; --d) {
                        x += i % batch[d] * step_a[d];
                        y += i % batch[d] * step_b[d];
                        i /= batch[d];
                      }
-                   });
-  return out;
+                   },
+                   finish);
+}
+
+// The shape of a (..., n, k) @ b (..., k, m). Throws ShapeError.
+template <int RA, int RB>
+auto product_shape(const char* op, const Shape<RA>& a, const Shape<RB>& b) {
+  constexpr int R = RA > RB ? RA : RB;
+  if (a[RA - 1] != b[RB - 2])
+    fail<ShapeError>(op, ": inner extents differ, ", a, " x ", b, ": ", a[RA - 1], " against ", b[RB - 2], " (axis ", RA - 1,
+                     " of the left, axis ", RB - 2, " of the right)");
+  Shape<RA - 2> batch_a;
+  Shape<RB - 2> batch_b;
+  std::copy_n(a.d, RA - 2, batch_a.d);
+  std::copy_n(b.d, RB - 2, batch_b.d);
+  const Shape<R - 2> batch = broadcast_shapes(op, batch_a, batch_b);
+  Shape<R> sizes;
+  std::copy_n(batch.d, R - 2, sizes.d);
+  sizes[R - 2] = a[RA - 2];
+  sizes[R - 1] = b[RB - 1];
+  return sizes;
 }
 
 template <class T, int RA, int RB>
-auto recorded_product(const char* op, const Tensor<T, RA>& a, const Tensor<T, RB>& b) {
-  if (a.size(-1) != b.size(-2))
-    fail<ShapeError>(op, ": inner extents differ, ", a.shape(), " x ", b.shape(), ": ", a.size(-1), " against ", b.size(-2), " (axis ",
-                     RA - 1, " of the left, axis ", RB - 2, " of the right)");
-  auto out = matrix_products(a, b);
-  if constexpr (is_floating<T>) {
-    if (any_requires_grad(a, b)) {
-      auto back = [op, shape_a = a.shape(), shape_b = b.shape(), a = saved_for(b, a), b = saved_for(a, b)](const auto& grad, const auto& needs) {
-        std::tuple<Tensor<T, RA>, Tensor<T, RB>> g;
-        if (needs[0]) std::get<0>(g) = summed_to(matrix_products(grad, materialize(transpose(b.get(op), -2, -1))), shape_a);
-        if (needs[1]) {
-          const auto x = a.get(op);
-          if constexpr (RB == 2 && RA > 2) {  // the sum over the batch is part of the product
-            const std::int64_t k = shape_b[0], m = shape_b[1], rows = k == 0 ? 0 : x.numel() / k;
-            const auto tall = materialize(reshape(x, Shape{rows, k}));
-            std::get<1>(g) = matrix_products(materialize(tall.t()), materialize(reshape(grad, Shape{rows, m})));
-          } else {
-            std::get<1>(g) = summed_to(matrix_products(materialize(transpose(x, -2, -1)), grad), shape_b);
-          }
-        }
-        return g;
-      };
-      return record(op, out, std::move(back), a, b);
-    }
-  }
+auto multiplied(const Tensor<T, RA>& a, const Tensor<T, RB>& b) {
+  const auto sizes = product_shape("matmul", a.shape(), b.shape());
+  Tensor<T, (RA > RB ? RA : RB)> out(TensorImpl::empty(dtype_of<T>(), sizes));
+  multiply(a, b, sizes, out.data());
   return out;
 }
+
+// A contraction, as expr/product.hpp asks for it: operands, the result's shape, compute(), and what backward keeps.
+template <class T, int RA, int RB>
+struct MatMul {
+  using value_type = T;
+  static constexpr int rank = RA > RB ? RA : RB;
+  static constexpr int column_dims = 1;  // of the result's dimensions, how many are the columns of one matrix
+  const char* name;
+  Tensor<T, RA> a;
+  Tensor<T, RB> b;
+  Shape<rank> shape;
+
+  MatMul(const char* op, Tensor<T, RA> left, Tensor<T, RB> right)
+      : name(op), a(std::move(left)), b(std::move(right)), shape(product_shape(op, a.shape(), b.shape())) {}
+  std::int64_t product_rows() const { return shape[rank - 2]; }  // of one matrix of a batch
+  std::array<Operand, 2> operands() const { return {&a.impl, &b.impl}; }
+  bool requires_grad() const { return is_floating<T> && any_requires_grad(a, b); }
+  void compute(T* out, cpu::Finish finish) const { multiply(a, b, shape, out, finish); }
+
+  struct Back {
+    Edge edge_a, edge_b;
+    Shape<RA> shape_a;
+    Shape<RB> shape_b;
+    Saved<T, RA> a;
+    Saved<T, RB> b;
+    void run(const char* op, const Ref<TensorImpl>& dz) const {
+      const Tensor<T, rank> up(dz);
+      if (edge_a) give(edge_a, summed_to(multiplied(up, materialize(transpose(b.get(op), -2, -1))), shape_a).impl);
+      if (!edge_b) return;
+      const auto x = a.get(op);
+      if constexpr (RB == 2 && RA > 2) {  // the sum over the batch is part of the product
+        const std::int64_t k = shape_b[0], m = shape_b[1], rows = k == 0 ? 0 : x.numel() / k;
+        const auto tall = materialize(reshape(x, Shape{rows, k}));
+        give(edge_b, multiplied(materialize(tall.t()), materialize(reshape(up, Shape{rows, m}))).impl);
+      } else {
+        give(edge_b, summed_to(multiplied(materialize(transpose(x, -2, -1)), up), shape_b).impl);
+      }
+    }
+  };
+  Back back() const { return {Edge(a.impl), Edge(b.impl), a.shape(), b.shape(), saved_for(b, a), saved_for(a, b)}; }
+};
 
 // Names the op in errors, and tells which ranks it takes.
 template <class A, class B>
@@ -118,20 +151,24 @@ auto matmul_as(const char* op, const Expr<A>& left, const Expr<B>& right) {
       if (a.size(-1) != b.size(inner))
         fail<ShapeError>(op, ": inner extents differ, ", a.shape(), " x ", b.shape(), ": ", a.size(-1), " against ", b.size(inner),
                          " (axis ", A::rank - 1, " of the left, axis ", inner, " of the right)");
+      const auto product = [op](const auto& x, const auto& y) {
+        using P = MatMul<T, std::decay_t<decltype(x)>::dim(), std::decay_t<decltype(y)>::dim()>;
+        return materialize(Product<P>(P(op, x, y)));
+      };
       if constexpr (A::rank == 1 && B::rank == 1)
-        return materialize(squeeze(recorded_product(op, materialize(unsqueeze(a, 0)), materialize(unsqueeze(b, 1))), 0))
-            .squeeze(0)
-            .eval();
-      else if constexpr (A::rank == 1) return materialize(squeeze(recorded_product(op, materialize(unsqueeze(a, 0)), b), -2));
-      else return materialize(squeeze(recorded_product(op, a, materialize(unsqueeze(b, 1))), -1));
+        return materialize(squeeze(squeeze(product(materialize(unsqueeze(a, 0)), materialize(unsqueeze(b, 1))), 0), 0));
+      else if constexpr (A::rank == 1) return materialize(squeeze(product(materialize(unsqueeze(a, 0)), b), -2));
+      else return materialize(squeeze(product(a, materialize(unsqueeze(b, 1))), -1));
     } else {
-      return recorded_product(op, a, b);
+      using P = MatMul<T, A::rank, B::rank>;
+      return Product<P>(P(op, a, b));
     }
   }
 }
 
 // The matrix product of the last two dimensions; the others broadcast. A vector on the left is a row, on the right a
-// column, and that dimension goes from the result. Throws ShapeError.
+// column, and that dimension goes from the result. An expression: what a statement does to it element by element runs as
+// its epilogue. Throws ShapeError.
 // https://pytorch.org/docs/stable/generated/torch.matmul.html
 template <class A, class B>
 auto matmul(const Expr<A>& a, const Expr<B>& b) { return matmul_as("matmul", a, b); }

@@ -187,7 +187,7 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
     }
     pass.running = node->name;
     node->run(*node);
-    if (!retain_graph) {
+    if (!retain_graph && node->release) {
       node->release(*node);
       node->released = true;
     }

@@ -9,46 +9,10 @@
 #include <vector>
 
 #include "sinter/expr/print.hpp"
-#include "sinter/graph/record.hpp"
+#include "sinter/graph/epilogue.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
-
-// What is left of an expression once its heavy nodes have run and it has been cut to size, and how many kernels that took.
-struct Residue {
-  int leaves = 0, ops = 0, kernels = 0, cuts = 0;
-};
-template <class E>
-constexpr Residue residue() {
-  if constexpr (E::kind == Kind::leaf) {
-    return {1, 0, 0, 0};
-  } else if constexpr (E::kind == Kind::reduction) {
-    constexpr Residue r = residue<decltype(E::e)>();
-    return {1, 0, r.kernels + 1, r.cuts};
-  } else if constexpr (E::kind == Kind::map) {
-    Residue part[] = {residue<decltype(E::a)>(), residue<decltype(E::b)>(), residue<decltype(E::c)>()};
-    int cuts = part[0].cuts + part[1].cuts + part[2].cuts;
-    const auto leaves = [&] { return part[0].leaves + part[1].leaves + part[2].leaves; };
-    const auto ops = [&] { return part[0].ops + part[1].ops + part[2].ops; };
-    while (leaves() > max_leaves || ops() >= max_ops) {  // as resolve_map() does
-      Residue& longest = part[0].ops >= part[1].ops && part[0].ops >= part[2].ops ? part[0] : part[1].ops >= part[2].ops ? part[1] : part[2];
-      longest = {1, 0, longest.kernels + 1, 0};
-      ++cuts;
-    }
-    return {leaves(), ops() + 1, part[0].kernels + part[1].kernels + part[2].kernels, cuts};
-  } else {
-    return {};
-  }
-}
-
-// The kernels that the statement `y = e` runs. A reduction of which copies occur in e is counted for each, though it runs
-// once.
-template <class E>
-inline constexpr int fused_kernels = residue<E>().kernels + (E::kind == Kind::map ? 1 : 0);
-// Those of its backward: one for each forward, for the chain rule is as fused as the chain. Extrema and products look at
-// their operand in two more.
-template <class E>
-inline constexpr int fused_backward_kernels = fused_kernels<E>;
 
 struct KernelInfo {
   std::string what;  // map, sum, ...
@@ -143,7 +107,52 @@ struct Observer {
          Shape<E::rank>(e.shape()), dtype_of<typename E::value_type>(), cpu::block_of<P>, mask, again, P::differentiable);
   }
 
+  // A contraction by itself, and one with its epilogue: e, in which the leaves in `inner` are the product.
+  template <class P>
+  void product(const P& p) {
+    const auto in = p.operands();
+    contraction(p.name, "x0 @ x1", in.data(), int(in.size()), 0, 0, 0, dtype_of<typename P::value_type>(), ShapeView(p.shape), false);
+  }
+  template <class P, class E>
+  void epilogue(const P& p, const E& e, unsigned inner, bool kept) {
+    const auto factors = p.operands();
+    std::int64_t others = 0;
+    const Operands<E> in(e);
+    for (int k = 0; k < E::leaves; ++k)
+      if (!((inner >> k) & 1u)) others += bytes_of(**in.at[k]);
+    contraction(p.name, to_string(e), factors.data(), int(factors.size()), E::ops, E::leaves - 1, others, dtype_of<typename E::value_type>(),
+                ShapeView(p.shape), kept);
+  }
+
  private:
+  void contraction(const char* name, std::string text, const Operand* in, int n, int ops, int leaves, std::int64_t bytes, DType dtype,
+                   ShapeView shape, bool kept) {
+    KernelInfo k;
+    k.what = name;
+    k.text = std::move(text);
+    k.ops = ops;
+    k.tensors = n + leaves;
+    k.bytes_read = bytes;
+    std::int64_t gradients = 0, result = size_of(dtype);
+    for (int i = 0; i < shape.rank; ++i) result *= shape.d[i];
+    for (int i = 0; i < n; ++i) {
+      k.bytes_read += bytes_of(**in[i]);
+      if (requires_grad(*in[i])) gradients += bytes_of(**in[i]);
+    }
+    k.bytes_written = result * (kept ? 2 : 1);
+    k.access = ops == 0 ? "a product" : kept ? "on each tile of the product, which is kept for backward" : "on each tile of the product";
+    std::ostringstream s;
+    s << shape << ' ' << dtype;
+    k.shape = s.str();
+    out.forward.push_back(k);
+    if (gradients == 0 || !is_grad_enabled()) return;
+    k.text = "of " + k.text;
+    k.shape = "gradients";
+    k.bytes_read += result * (kept ? 2 : 1);
+    k.bytes_written = gradients + (ops == 0 ? 0 : result);
+    k.access = "what flows into the product, then the products for its operands";
+    out.backward.insert(out.backward.begin(), k);
+  }
   template <class P, int... J>
   static std::vector<char> needed(bool value, std::integer_sequence<int, J...>) {
     return {char(P::template needed<J>(value))..., 0};
@@ -194,7 +203,7 @@ template <class A>
 Explanation explain(const Expr<A>& expr) {
   const A& e = expr.self();
   Statement<Observer> statement;
-  evaluate_flat(resolve(e, statement), statement);
+  run_statement(e, statement);
   Explanation& out = statement.observer.out;
   if (statement.observer.cuts > 0) {
     std::ostringstream s;

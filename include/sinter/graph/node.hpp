@@ -72,7 +72,8 @@ inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int ind
   t->requires_grad = true;
 }
 
-// A node with its state in one cached block. State has `void run(Node&)`, and `void release()` for what it saved.
+// A node with its state in one cached block. State has `void run(Node&)`, and `void release()` if it keeps anything:
+// a node that does not can be passed again.
 template <class State, int Outputs = 1>
 struct StatefulNode : Node, Pooled {
   State state;
@@ -84,9 +85,17 @@ struct StatefulNode : Node, Pooled {
     outputs = out;
     outputs_count = Outputs;
     run = [](Node& n) { static_cast<StatefulNode&>(n).state.run(n); };
-    release = [](Node& n) { static_cast<StatefulNode&>(n).state.release(); };
+    release = release_of<State>(0);
     dispose = [](Node* n) { delete static_cast<StatefulNode*>(n); };
   }
+
+ private:
+  template <class S>
+  static auto release_of(int) -> decltype(std::declval<S&>().release(), static_cast<void (*)(Node&)>(nullptr)) {
+    return [](Node& n) { static_cast<StatefulNode&>(n).state.release(); };
+  }
+  template <class S>
+  static void (*release_of(...))(Node&) { return nullptr; }
 };
 template <int Outputs = 1, class State>
 Ref<Node> make_node(const char* op, State state) {

@@ -3,7 +3,10 @@
 // gradient, one node in the graph for each of these.
 #pragma once
 
+#include <optional>
+
 #include "sinter/eval/adjoint.hpp"
+#include "sinter/expr/product.hpp"
 #include "sinter/expr/reductions.hpp"
 #include "sinter/graph/backward.hpp"
 
@@ -22,15 +25,23 @@ inline bool records(const Operand* in, int n) {
 template <class E>
 bool records(const E& e) { return records(Operands<E>(e).at, E::leaves); }
 
+// The leaves (as bits) that stand for a product computed in the same statement, and the gradient that flows on into it.
+struct Inner {
+  unsigned leaves = 0;
+  TensorImpl* grad = nullptr;
+};
+
 // The gradients of one fused loop: where they are to go, and the memory they are written to. That is what has arrived
 // before in this pass, a fresh tensor, or that of an earlier leaf which is the same tensor.
 struct Outlets {
   GradientTarget target[max_leaves];
   Ref<TensorImpl> fresh[max_leaves];
 
-  Outlets(const Edge* edge, int n) {
+  Outlets(const Edge* edge, int n, Inner inner) {
     for (int k = 0; k < n; ++k)
       if (edge[k]) prepare(edge, k);
+    for (int k = 0; k < n && inner.grad; ++k)
+      if ((inner.leaves >> k) & 1u) target[k] = {inner.grad, (inner.leaves & ((1u << k) - 1u)) != 0};
   }
   // Hands over the fresh ones; those of half and bfloat16 were computed in float.
   void deliver(const Edge* edge, int n) {
@@ -76,11 +87,16 @@ struct SavedExpr {
 
   // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
   template <class Up>
-  void backward(const char* op, Up up, const Source* upstream) {
+  void backward(const char* op, Up up, const Source* upstream, Inner inner = {}) {
     check(op, Operands<E>(e).at, version, count);
-    Outlets outlets(edge, count);
+    Outlets outlets(edge, count, inner);
     adjoint(e, shape.d, up, upstream, outlets.target);
     outlets.deliver(edge, count);
+  }
+  bool wants_any() const {
+    for (const Edge& to : edge)
+      if (to) return true;
+    return false;
   }
   void release() {
     for_each_leaf(e, [](auto& leaf) { leaf.impl.reset(); });
@@ -164,7 +180,7 @@ struct ReduceBackward {
       const auto others = compute(same<op::Prod>(where(zero, T(1), saved.e)));
       const auto every = compute(where(zeros == 0, g * others, 0)), single = compute(where(zeros == 1, g * others, 0));
       Source up[2] = {source(every), source(single)};
-      saved.backward(node.name, Product<T, E::leaves>{}, up);
+      saved.backward(node.name, OfOthers<T, E::leaves>{}, up);
     } else {
       const auto wide = alias_keepdim();
       const auto ties = compute(same<op::Sum>(to<std::int64_t>(saved.e == wide)));
@@ -197,10 +213,22 @@ struct ReduceBackward {
   }
 };
 
+// Back: what a contraction keeps, and run(name, gradient of its result).
+template <class P>
+struct ProductBackward {
+  std::optional<typename P::Back> back;
+  void run(Node& node) { back->run(node.name, node.outputs[0].grad); }
+  void release() { back.reset(); }
+};
+
 // Sees each kernel of a statement as it is about to run: explain() looks here, evaluation does not.
 struct Unobserved {
   template <class E>
   void kernel(const char*, const E&, unsigned, bool) {}
+  template <class P>
+  void product(const P&) {}
+  template <class P, class E>
+  void epilogue(const P&, const E&, unsigned, bool) {}
   void twice() {}
   void cut() {}
 };
@@ -222,9 +250,6 @@ struct Statement {
     if (count < limit) id[count] = key, result[count++] = r;
   }
 };
-
-// A longer chain is cut in two kernels; explain() says so.
-inline constexpr int max_ops = 96;
 
 // e without heavy nodes, cut where it is too long for one kernel.
 template <class E, class S>
@@ -273,6 +298,30 @@ auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, S& statement) {
   return out;
 }
 
+// The result that a product has had before, if it still is that of its operands, and has a history where it needs one.
+template <class P>
+bool is_known(const ProductState<P>& state) {
+  return state.result && state.version == state.operands_version() && (state.result->node || !state.product.requires_grad());
+}
+// A product by itself.
+template <class P, class S>
+auto evaluate_product(const Product<P>& p, S& statement) {
+  using Out = Leaf<typename P::value_type, P::rank>;
+  ProductState<P>& state = *p.state;
+  if (const Ref<TensorImpl>* known = statement.find(state.id)) return Out(*known);
+  if (is_known(state)) return Out(state.result);
+  const auto in = state.product.operands();
+  common_device(state.product.name, in.data(), int(in.size()));
+  statement.observer.product(state.product);
+  Out out(TensorImpl::empty(dtype_of<typename P::value_type>(), state.product.shape));
+  state.product.compute(out.data(), {});
+  if constexpr (is_floating<typename P::value_type>)
+    if (state.product.requires_grad()) set_history(out.impl, make_node(state.product.name, ProductBackward<P>{state.product.back()}), 0);
+  state.result = out.impl;
+  state.version = state.operands_version();
+  return out;
+}
+
 template <class Op, class T, class A, class B, class C, class S>
 auto resolve_map(Op op, T* dtype, A a, B b, C c, S& statement) {
   constexpr int leaves = A::leaves + B::leaves + C::leaves, ops = A::ops + B::ops + C::ops;
@@ -296,6 +345,8 @@ template <class E, class S>
 auto resolve(const E& e, S& statement) {
   if constexpr (E::kind == Kind::reduction) {
     return evaluate_reduce(e, statement);
+  } else if constexpr (E::kind == Kind::product) {
+    return evaluate_product(e, statement);
   } else if constexpr (E::kind == Kind::map && (E::heavy || E::leaves > max_leaves || E::ops >= max_ops)) {
     auto a = resolve(e.a, statement);
     auto b = resolve(e.b, statement);
@@ -304,14 +355,6 @@ auto resolve(const E& e, S& statement) {
   } else {
     return e;
   }
-}
-
-// The value of any expression, recorded where an operand requires a gradient.
-template <class E>
-auto evaluate(const E& e) {
-  Statement<> statement;
-  if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) return evaluate_flat(resolve(e, statement), statement);
-  else return evaluate_flat(e, statement);
 }
 
 }  // namespace SINTER_ABI

@@ -14,6 +14,7 @@ namespace op {
 struct Add {
   static constexpr const char* name = "add";
   static constexpr Domain domain = Domain::any;
+  static constexpr bool adds = true;
   template <class T>
   SINTER_HD static T f(T a, T b) {
     if constexpr (std::is_same_v<element_t<T>, bool>) return max(a, b);

@@ -22,7 +22,6 @@ struct CatBackward {
     for (std::size_t i = 0; i < edges.size(); start += lengths[i++])
       if (edges[i]) give(edges[i], dense_copy(Tensor<T, R>(narrow(grad, dim, start, lengths[i]))));
   }
-  void release() {}
 };
 
 // Along an existing dimension. All tensors have the same dtype and, but for dimension dim, the same extents.

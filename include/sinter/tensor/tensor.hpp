@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "sinter/graph/record.hpp"
+#include "sinter/graph/epilogue.hpp"
 #include "sinter/tensor/layout.hpp"
 
 namespace sinter {

@@ -34,7 +34,6 @@ struct ViewBackward {
     if constexpr (!std::is_same_v<C, T>) fresh = compute(to<T>(Leaf<C, R>(std::move(fresh)))).impl;
     give(edge, std::move(fresh));
   }
-  void release() {}
 };
 
 template <int R2, class T, int R, class F>
@@ -58,7 +57,7 @@ auto push_view(const char* op, const E& e, const Shape<R>& whole, F layout) {
     auto b = push_view<R2>(op, e.b, whole, layout);
     auto c = push_view<R2>(op, e.c, whole, layout);
     return Map<decltype(e.op), typename E::value_type, decltype(a), decltype(b), decltype(c)>(e.op, std::move(a), std::move(b), std::move(c));
-  } else if constexpr (E::kind == Kind::reduction) {
+  } else if constexpr (E::kind == Kind::reduction || E::kind == Kind::product) {
     return push_view<R2>(op, evaluate(e), whole, layout);
   } else if constexpr (E::kind == Kind::leaf && E::rank > 0) {
     const auto v = make_view<R2>(op, e, Then<ExpandTo<R>, F>{{whole}, layout});
@@ -70,7 +69,7 @@ auto push_view(const char* op, const E& e, const Shape<R>& whole, F layout) {
 template <int R2, class E, class F>
 auto view_of(const char* op, const Expr<E>& expr, F layout) {
   const E& e = expr.self();
-  if constexpr (E::kind == Kind::map) return push_view<R2>(op, e, Shape<E::rank>(e.shape()), layout);
+  if constexpr (E::kind == Kind::map && !has_epilogue<E>()) return push_view<R2>(op, e, Shape<E::rank>(e.shape()), layout);
   else return make_view<R2>(op, evaluate(e), layout);
 }
 
