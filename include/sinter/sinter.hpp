@@ -18,6 +18,7 @@
 
 // Functions with kernels of their own: products, convolutions, softmax, losses, searches
 #include "sinter/functional/argmax.hpp"
+#include "sinter/functional/attention.hpp"
 #include "sinter/functional/batch_norm.hpp"
 #include "sinter/functional/conv.hpp"
 #include "sinter/functional/dropout.hpp"
