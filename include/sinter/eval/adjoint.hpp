@@ -17,6 +17,10 @@ struct Direct {  // the gradient of the result itself
   SINTER_HD auto gradient(const Context& c, const Value&) const { return c.template load<T, From>(); }
 };
 template <class T, int From>
+struct WithResult : Direct<T, From> {  // the same, followed by the result, for a plan that reads it (plan::Known)
+  static constexpr int sources = 2;
+};
+template <class T, int From>
 struct Scaled {  // the same, times a number: sums and means
   static constexpr int sources = 1;
   static constexpr bool needs_value = false;
@@ -80,18 +84,16 @@ inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n
   return wanted;
 }
 
-// Writes the gradients of all wanted leaves of e, whose shape is `shape`, in the types that e computes in. Leaves whose
-// value no slope needs may be empty handles.
-template <class E, class Up>
-void adjoint(const E& e, const std::int64_t* shape, Up up, const Source* upstream, const GradientTarget* targets) {
+// Writes the gradients of all wanted leaves of e, whose shape is `shape` and whose plan p, in the types that e computes in.
+// Leaves whose value no slope needs may be empty handles.
+template <class E, class P, class Up>
+void adjoint(const E& e, const P& p, const std::int64_t* shape, Up up, const Source* upstream, const GradientTarget* targets) {
   Space space;
   start(space, E::rank, shape);
   add_sources(space, Operands<E>(e).at, E::leaves);
   const unsigned wanted = add_gradients(space, targets, E::leaves);
   for (int k = 0; k < Up::sources; ++k) space.source[space.sources++] = upstream[k];
   space.collapse();
-  const auto p = plan::lower<0>(e);
-  using P = std::decay_t<decltype(p)>;
   const cpu::Adjoint<P, Up> a{p, up, wanted};
   Driver(space, cpu::adjoint_kernel<P, Up>, &a, cpu::block_of<P>).run();
 }

@@ -276,6 +276,26 @@ constexpr unsigned needed_leaves(bool value, std::integer_sequence<int, J...>) {
 template <class P>
 constexpr unsigned needed_leaves(bool value) { return needed_leaves<P>(value, std::make_integer_sequence<int, P::leaves>()); }
 
+// A plan whose result is at hand, as the source behind the upstream gradient: its root's slope is stated in it, and nothing
+// below it has to be looked at again. relu(x + b), tanh(x) ...
+template <class P>
+struct Known : P {
+  using Root = P;
+  template <int J>
+  static constexpr bool needed(bool) { return false; }
+  template <bool, class Context>
+  SINTER_HD auto tape(const Context& c) const {
+    auto y = c.template load<typename P::type, P::leaves + 1>();
+    auto ta = this->a.template tape<false>(c);
+    return Tape<decltype(y), decltype(ta)>{y, ta, {}, {}};
+  }
+};
+template <class P>
+inline constexpr bool keeps_result = false;
+template <class Op, class T, class A>
+inline constexpr bool keeps_result<Map1<Op, T, A>> =
+    Map1<Op, T, A>::differentiable && Map1<Op, T, A>::slope == Slope::output && needed_leaves<A>(false) == 0;
+
 // lower<I>(e): the plan of an expression whose first leaf has number I.
 template <int I, class T, int R>
 auto lower(const sinter::Leaf<T, R>&) { return Leaf<T, I>{}; }
@@ -296,6 +316,23 @@ auto lower(const Map<Op, T, A, B, C>& e) {
     }
   }
 }
+
+// The plan for the gradients of e: with its result where that is the less to keep.
+template <class E>
+auto backward_plan(const E& e) {
+  auto p = lower<0>(e);
+  using P = decltype(p);
+  if constexpr (keeps_result<P>) {
+    if constexpr (std::is_same_v<typename E::value_type, typename P::type>) return Known<P>{p};
+    else return p;
+  } else {
+    return p;
+  }
+}
+template <class P>
+inline constexpr bool is_known = false;
+template <class P>
+inline constexpr bool is_known<Known<P>> = true;
 
 }  // namespace plan
 

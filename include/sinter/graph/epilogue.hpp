@@ -13,22 +13,18 @@ inline namespace SINTER_ABI {
 template <class E, class P>
 struct EpilogueBackward {
   using Z = typename P::value_type;
-  using Plan = typename SavedExpr<E, false>::Plan;
-  SavedExpr<E, false> saved;
+  using Plan = typename SavedMap<E>::Plan;
+  SavedMap<E> saved;
   std::optional<typename P::Back> back;
   unsigned inner;  // the leaves that are the product
 
   void run(Node& node) {
-    const Ref<TensorImpl>& grad = node.outputs[0].grad;
-    Source up[1] = {upstream_source(*grad)};
-    broadcast_strides(up[0].stride, E::rank, *grad);
-    const Direct<typename E::value_type, E::leaves> direct{};
     if (!back || passes(std::make_integer_sequence<int, E::leaves>())) {
-      if (saved.wants_any()) saved.backward(node.name, direct, up);
-      if (back) back->run(node.name, grad);
+      if (saved.wants_any()) saved.backward(node);
+      if (back) back->run(node.name, node.outputs[0].grad);
     } else {
       const Ref<TensorImpl> dz = empty_dense(dtype_of<Z>(), ShapeView(saved.shape));
-      saved.backward(node.name, direct, up, {inner, dz.get()});
+      saved.backward(node, {inner, dz.get()});
       back->run(node.name, dz);
     }
   }
@@ -94,7 +90,7 @@ auto evaluate_epilogue(const E& e, S& statement) {
   unsigned inner = 0;
   for (int k = 0; k < F::leaves; ++k)
     if (*in.at[k] == z.impl) inner |= 1u << k;
-  using Plan = decltype(plan::lower<0>(flat));
+  using Plan = decltype(plan::backward_plan(flat));
   const bool product_grad = product.requires_grad();
   const bool recorded = Plan::differentiable && (product_grad || records(flat));
   const bool kept = recorded && (inner & plan::needed_leaves<Plan>(false)) != 0;  // backward reads the product itself
@@ -106,7 +102,7 @@ auto evaluate_epilogue(const E& e, S& statement) {
   assign_product(out, flat, z, product);
   if constexpr (Plan::differentiable)
     if (recorded) {
-      EpilogueBackward<F, P> back{SavedExpr<F, false>(flat), {}, inner};
+      EpilogueBackward<F, P> back{SavedMap<F>(flat, out.impl), {}, inner};
       if (product_grad) back.back.emplace(product.back());
       set_history(out.impl, make_node(product.name, std::move(back)), 0);
     }

@@ -103,7 +103,8 @@ struct Observer {
   template <class E>
   void kernel(const char* what, const E& e, unsigned mask, bool again) {
     using P = decltype(plan::lower<0>(e));
-    note(what, to_string(e), E::ops, Operands<E>(e).at, E::leaves, needed<P>(mask != 0 && again, std::make_integer_sequence<int, E::leaves>()).data(),
+    const bool result = mask == 0 && plan::is_known<decltype(plan::backward_plan(e))>;  // kept instead of operands
+    note(what, to_string(e), E::ops, Operands<E>(e).at, E::leaves, needed<P>(mask != 0 && again, std::make_integer_sequence<int, E::leaves>()).data(), result,
          Shape<E::rank>(e.shape()), dtype_of<typename E::value_type>(), cpu::block_of<P>, mask, again, P::differentiable);
   }
 
@@ -157,8 +158,8 @@ struct Observer {
   static std::vector<char> needed(bool value, std::integer_sequence<int, J...>) {
     return {char(P::template needed<J>(value))..., 0};
   }
-  void note(const char* what, std::string text, int ops, const Operand* in, int leaves, const char* needed, ShapeView space, DType dtype,
-            int lanes, unsigned mask, bool again, bool differentiable) {
+  void note(const char* what, std::string text, int ops, const Operand* in, int leaves, const char* needed, bool keeps_result,
+            ShapeView space, DType dtype, int lanes, unsigned mask, bool again, bool differentiable) {
     KernelInfo k;
     k.what = what;
     k.text = std::move(text);
@@ -182,9 +183,10 @@ struct Observer {
       const TensorImpl& t = **in[i];
       ++k.tensors;
       k.bytes_read += bytes_of(t);
-      if (needed[i]) kept += bytes_of(t);
+      if (needed[i] && !keeps_result) kept += bytes_of(t);
       if (is_floating_dtype(t.dtype) && requires_grad(*in[i])) gradients += bytes_of(t);
     }
+    if (keeps_result) kept = result;
     k.bytes_written = result;
     k.access = describe_loop(space, in, leaves, lanes, mask);
     out.forward.push_back(k);

@@ -74,10 +74,10 @@ struct Outlets {
 };
 
 // What backward needs of an expression: its form, the leaves whose values the slopes read, and where gradients go.
-template <class E, bool NeedsValue>
+template <class E, class BackwardPlan, bool NeedsValue>
 struct SavedExpr {
   static constexpr int count = E::leaves;
-  using Plan = decltype(plan::lower<0>(std::declval<const E&>()));
+  using Plan = BackwardPlan;
   E e;
   Shape<E::rank> shape;
   Edge edge[count];
@@ -90,7 +90,8 @@ struct SavedExpr {
   void backward(const char* op, Up up, const Source* upstream, Inner inner = {}) {
     check(op, Operands<E>(e).at, version, count);
     Outlets outlets(edge, count, inner);
-    adjoint(e, shape.d, up, upstream, outlets.target);
+    if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target);
+    else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target);
     outlets.deliver(edge, count);
   }
   bool wants_any() const {
@@ -145,15 +146,43 @@ inline Source upstream_source(const TensorImpl& grad) {
   return s;
 }
 
+// The same of a map that was evaluated to `out`.
+template <class E>
+struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E&>())), false> {
+  using T = typename E::value_type;
+  using Base = SavedExpr<E, decltype(plan::backward_plan(std::declval<const E&>())), false>;
+  static constexpr bool keeps_result = plan::is_known<typename Base::Plan>;
+  Ref<TensorImpl> result;
+  SavedVersion result_version;
+
+  SavedMap(const E& from, const Ref<TensorImpl>& out) : Base(from) {
+    if (!keeps_result) return;
+    result = TensorImpl::alias(*out);
+    result_version.keep(result);
+  }
+  void backward(Node& node, Inner inner = {}) {
+    const TensorImpl& grad = *node.outputs[0].grad;
+    Source up[2] = {upstream_source(grad)};
+    broadcast_strides(up[0].stride, E::rank, grad);
+    if constexpr (keeps_result) {
+      result_version.check(node.name, result);
+      up[1] = upstream_source(*result);
+      broadcast_strides(up[1].stride, E::rank, *result);
+      Base::backward(node.name, WithResult<T, E::leaves>{}, up, inner);
+    } else {
+      Base::backward(node.name, Direct<T, E::leaves>{}, up, inner);
+    }
+  }
+  void release() {
+    Base::release();
+    result.reset();
+  }
+};
+
 template <class E>
 struct MapBackward {
-  SavedExpr<E, false> saved;
-  void run(Node& node) {
-    const TensorImpl& grad = *node.outputs[0].grad;
-    Source up[1] = {upstream_source(grad)};
-    broadcast_strides(up[0].stride, E::rank, grad);
-    saved.backward(node.name, Direct<typename E::value_type, E::leaves>{}, up);
-  }
+  SavedMap<E> saved;
+  void run(Node& node) { saved.backward(node); }
   void release() { saved.release(); }
 };
 
@@ -163,7 +192,7 @@ struct ReduceBackward {
   using T = typename E::value_type;
   static constexpr int rank = Keep ? E::rank : E::rank - K;
   static constexpr bool sums = std::is_same_v<Reducer, op::Sum>;
-  using Kept = SavedExpr<E, !sums>;
+  using Kept = SavedExpr<E, decltype(plan::lower<0>(std::declval<const E&>())), !sums>;
   Kept saved;
   Leaf<T, rank> result;  // of an extremum
   unsigned mask;
@@ -271,7 +300,7 @@ auto evaluate_flat(const E& e, S& statement) {
     Out out = compute(e);
     using Plan = decltype(plan::lower<0>(e));
     if constexpr (Plan::differentiable)
-      if (records(e)) set_history(out.impl, make_node(name_of<decltype(e.op)>(0), MapBackward<E>{SavedExpr<E, false>(e)}), 0);
+      if (records(e)) set_history(out.impl, make_node(name_of<decltype(e.op)>(0), MapBackward<E>{SavedMap<E>(e, out.impl)}), 0);
     return out;
   }
 }

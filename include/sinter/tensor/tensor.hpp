@@ -330,7 +330,7 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
       if (recorded) {
-        SavedExpr<std::decay_t<decltype(e)>, false> saved(e);
+        SavedMap<std::decay_t<decltype(e)>> saved(e, out.impl);
         saved.keep_apart(out.impl->storage);
         node = make_node(op, MapBackward<std::decay_t<decltype(e)>>{std::move(saved)});
       }
