@@ -16,7 +16,7 @@
 namespace sinter {
 
 struct MemoryStats {
-  std::int64_t allocated = 0;  // bytes handed out now
+  std::int64_t allocated = 0;  // bytes asked for and not given back
   std::int64_t reserved = 0;   // bytes held from the system, handed out or cached
   std::int64_t peak = 0;       // the most that `reserved` has been
   std::int64_t system_allocations = 0;
@@ -42,49 +42,32 @@ class Cache {
 
   [[gnu::noinline]] static void* allocate(std::size_t bytes) {
     const int c = size_class(bytes);
-    Shared& shared = global();
-    shared.allocated.fetch_add(std::int64_t(class_bytes(c)), std::memory_order_relaxed);
-    if (cache_enabled) {
-      if (class_bytes(c) <= small_limit) {
-        Local& local = thread();
-        if (Block* b = local.head[c]) {
-          local.head[c] = b->next;
-          --local.count[c];
-          return b;
-        }
-      }
-      std::lock_guard<std::mutex> lock(shared.mutex);
-      if (Block* b = shared.head[c]) {
-        shared.head[c] = b->next;
-        return b;
-      }
+    if (Local* local = current(); local && local->head[c]) {
+      Block* b = local->head[c];
+      local->head[c] = b->next;
+      --local->count[c];
+      local->add(std::int64_t(bytes));
+      return b;
     }
-    return system_allocate(class_bytes(c));
+    return allocate_shared(c, bytes);
   }
 
   [[gnu::noinline]] static void free(void* p, std::size_t bytes) noexcept {
     const int c = size_class(bytes);
-    Shared& shared = global();
-    shared.allocated.fetch_sub(std::int64_t(class_bytes(c)), std::memory_order_relaxed);
-    if (!cache_enabled) return system_free(p, class_bytes(c));
-    Block* b = static_cast<Block*>(p);
-    if (class_bytes(c) <= small_limit) {
-      Local& local = thread();
-      if (local.alive && local.count[c] < 256) {
-        b->next = local.head[c];
-        local.head[c] = b;
-        ++local.count[c];
-        return;
-      }
+    if (Local* local = current(); cache_enabled && local && c <= small_class && local->count[c] < 256) {
+      Block* b = static_cast<Block*>(p);
+      b->next = local->head[c];
+      local->head[c] = b;
+      ++local->count[c];
+      local->add(-std::int64_t(bytes));
+      return;
     }
-    std::lock_guard<std::mutex> lock(shared.mutex);
-    b->next = shared.head[c];
-    shared.head[c] = b;
+    free_shared(p, c, bytes);
   }
 
   // Gives what is cached (by this thread and by all) back to the system.
   static void release() noexcept {
-    thread().flush();
+    if (Local* local = current()) local->flush();
     Shared& shared = global();
     std::lock_guard<std::mutex> lock(shared.mutex);
     for (int c = 0; c < classes; ++c)
@@ -96,22 +79,32 @@ class Cache {
 
   static MemoryStats stats() {
     Shared& s = global();
-    return {s.allocated.load(), s.reserved.load(), s.peak.load(), s.system_allocations.load()};
+    std::lock_guard<std::mutex> lock(s.mutex);
+    std::int64_t allocated = s.allocated.load();
+    for (const Local* l = s.first; l; l = l->next) allocated += l->allocated.load(std::memory_order_relaxed);
+    return {allocated, s.reserved.load(), s.peak.load(), s.system_allocations.load()};
   }
 
  private:
+  static constexpr int small_class = 39;  // of small_limit
   struct Block {
     Block* next;
   };
+  struct Local;
   struct Shared {
     std::mutex mutex;
     Block* head[classes] = {};
+    Local* first = nullptr;  // of all threads
     std::atomic<std::int64_t> allocated{0}, reserved{0}, peak{0}, system_allocations{0};
   };
+  // A thread's own blocks and its share of the count of bytes, which it alone changes: no locked instruction.
   struct Local {
     Block* head[classes] = {};
     int count[classes] = {};
-    bool alive = true;
+    std::atomic<std::int64_t> allocated{0};
+    Local *next = nullptr, *previous = nullptr;
+
+    void add(std::int64_t bytes) { allocated.store(allocated.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed); }
     void flush() noexcept {
       Shared& shared = global();
       std::lock_guard<std::mutex> lock(shared.mutex);
@@ -124,25 +117,77 @@ class Cache {
         count[c] = 0;
       }
     }
+    Local() {
+      Shared& shared = global();
+      std::lock_guard<std::mutex> lock(shared.mutex);
+      next = shared.first;
+      if (next) next->previous = this;
+      shared.first = this;
+      current() = this;
+    }
     ~Local() {
-      alive = false;
+      current() = nullptr;
+      ended() = true;
       flush();
+      Shared& shared = global();
+      std::lock_guard<std::mutex> lock(shared.mutex);
+      shared.allocated.fetch_add(allocated.load(std::memory_order_relaxed));
+      (previous ? previous->next : shared.first) = next;
+      if (next) next->previous = previous;
     }
   };
+
+  // This thread's blocks: null before its first allocation and while it ends. (Plain words, which are read without a guard.)
+  static Local*& current() {
+    thread_local Local* local = nullptr;
+    return local;
+  }
+  static bool& ended() {
+    thread_local bool gone = false;
+    return gone;
+  }
+  static void note(std::int64_t bytes) {
+    if (!ended()) {
+      thread_local Local local;
+      local.add(bytes);
+    } else {
+      global().allocated.fetch_add(bytes, std::memory_order_relaxed);
+    }
+  }
+
+  static void* allocate_shared(int c, std::size_t bytes) {
+    void* p = nullptr;
+    if (cache_enabled) {
+      Shared& shared = global();
+      std::lock_guard<std::mutex> lock(shared.mutex);
+      if (Block* b = shared.head[c]) {
+        shared.head[c] = b->next;
+        p = b;
+      }
+    }
+    if (!p) p = system_allocate(class_bytes(c));
+    note(std::int64_t(bytes));
+    return p;
+  }
+  static void free_shared(void* p, int c, std::size_t bytes) noexcept {
+    note(-std::int64_t(bytes));
+    if (!cache_enabled) return system_free(p, class_bytes(c));
+    Shared& shared = global();
+    std::lock_guard<std::mutex> lock(shared.mutex);
+    Block* b = static_cast<Block*>(p);
+    b->next = shared.head[c];
+    shared.head[c] = b;
+  }
 
   // Never destroyed: tensors with static storage may outlive every other static.
   static Shared& global() {
     static Shared* shared = new Shared;
     return *shared;
   }
-  static Local& thread() {
-    thread_local Local local;
-    return local;
-  }
 
   // Classes: multiples of 64 up to 1 KiB, then four steps for each doubling.
   static int size_class(std::size_t bytes) {
-    if (bytes <= 1024) return bytes == 0 ? 0 : int((bytes - 1) / 64);
+    if (bytes <= 1024) return int((bytes - (bytes != 0)) / 64);
     const int log = 63 - __builtin_clzll(static_cast<unsigned long long>(bytes - 1));
     const int c = 16 + (log - 10) * 4 + int(((bytes - 1) >> (log - 2)) & 3);
     if (c >= classes) throw std::bad_alloc();
@@ -168,10 +213,7 @@ class Cache {
       release();
       p = std::aligned_alloc(align, total);
     }
-    if (!p) {
-      global().allocated.fetch_sub(std::int64_t(bytes), std::memory_order_relaxed);
-      throw std::bad_alloc();
-    }
+    if (!p) throw std::bad_alloc();
 #if defined(__linux__)
     if (huge) madvise(p, rounded, MADV_HUGEPAGE);
 #endif

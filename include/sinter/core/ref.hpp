@@ -30,7 +30,8 @@ class Ref {
     return *this;
   }
   ~Ref() {
-    if (p_ && p_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(p_);
+    // An only owner need not count down: nobody else is there to see it.
+    if (p_ && (p_->refs.load(std::memory_order_acquire) == 1 || p_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)) destroy(p_);
   }
   void reset() { *this = Ref(); }
   T* get() const { return p_; }

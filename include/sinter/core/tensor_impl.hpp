@@ -23,7 +23,7 @@ struct Pooled {
 
 // A block of memory, shared by the views into it. The version counts in-place changes, so that backward can tell when a
 // saved tensor is no longer what it was.
-struct Storage : Pooled {
+struct alignas(64) Storage : Pooled {
   std::atomic<int> refs{1};
   std::atomic<std::uint32_t> version{0};
   std::atomic<std::uint32_t> rewrites{0};  // those in-place changes after which the memory has another history in the graph
@@ -33,10 +33,14 @@ struct Storage : Pooled {
   void (*release)(Storage&) = nullptr;  // null: the memory is the cache's
   void* owner = nullptr;                // for `release` of foreign memory
 
+  // Few bytes lie behind their Storage, in one block with it.
+  static constexpr std::size_t joined_limit = 4096;
+
   [[gnu::noinline]] static Ref<Storage> allocate(std::size_t bytes) {
-    Ref<Storage> s = Ref<Storage>::adopt(new Storage);
+    const std::size_t joined = bytes <= joined_limit ? bytes : 0;
+    Ref<Storage> s = Ref<Storage>::adopt(::new (Cache::allocate(sizeof(Storage) + joined)) Storage);
     try {
-      s->data = Cache::allocate(bytes);
+      s->data = bytes <= joined_limit ? s.get() + 1 : Cache::allocate(bytes);
     } catch (const std::bad_alloc&) {
       fail<DeviceError>("cpu: no memory for a tensor of ", bytes, " bytes");
     }
@@ -44,8 +48,15 @@ struct Storage : Pooled {
     return s;
   }
   [[gnu::noinline]] friend void destroy(Storage* s) {
-    if (s->release) s->release(*s);
-    else if (s->data) Cache::free(s->data, s->bytes);
+    if (s->release) {
+      s->release(*s);
+    } else if (s->data == s + 1) {
+      const std::size_t bytes = s->bytes;
+      s->~Storage();
+      return Cache::free(s, sizeof(Storage) + bytes);
+    } else if (s->data) {
+      Cache::free(s->data, s->bytes);
+    }
     delete s;
   }
 };
