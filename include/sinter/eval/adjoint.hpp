@@ -64,7 +64,7 @@ inline void set_sum(Target& t, DType computed) {
 inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n) {
   unsigned wanted = 0;
   for (int k = 0; k < n; ++k) {
-    Target& t = space.target[space.targets++];
+    Target& t = space.add_target();
     t.wanted = targets[k].grad != nullptr;
     t.data = nullptr;
     t.bytes = 1;
@@ -105,7 +105,7 @@ void fold_into(void* base, std::int64_t numel, const Layout<R>& view, const Leaf
   Space space;
   start(space, R, view.sizes.d);
   add_source(space, x.impl);
-  Target& t = space.target[space.targets++];
+  Target& t = space.add_target();
   t.data = static_cast<char*>(base) + view.offset * std::int64_t(sizeof(T));
   t.bytes = int(sizeof(T));
   t.numel = numel - view.offset;

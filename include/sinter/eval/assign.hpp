@@ -45,7 +45,7 @@ inline void reduced_strides(std::int64_t* stride, int rank, const TensorImpl& re
 // What a fold writes, set to the neutral element.
 template <class Reducer, class C>
 void add_fold(Space& space, const TensorImpl& out, unsigned mask, bool keep) {
-  Target& t = space.target[space.targets++];
+  Target& t = space.add_target();
   t.data = static_cast<char*>(out.data);
   t.bytes = int(sizeof(C));
   t.numel = out.numel();

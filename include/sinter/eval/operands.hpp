@@ -55,7 +55,7 @@ inline void add_sources(Space& space, const Operand* in, int n) {
 }
 // A tensor of the space's own shape to be written.
 inline void add_target(Space& space, const TensorImpl& t) {
-  Target& o = space.target[space.targets++];
+  Target& o = space.add_target();
   o.data = static_cast<char*>(t.data);
   o.bytes = size_of(t.dtype);
   broadcast_strides(o.stride, space.rank, t);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "sinter/core/config.hpp"
@@ -24,22 +25,36 @@ struct Source {
 // A tensor that is written. One that is broadcast against the space folds all values that fall on an element.
 struct Target {
   char* data;
-  int bytes;
-  bool wanted = true;
-  bool folds = false;
-  bool adds = false;  // folds into what is there, though not broadcast
   std::int64_t stride[max_rank];
   void (*fold)(char* to, const char* from, std::int64_t to_stride, std::int64_t n) = nullptr;  // to = to (+) from
   void (*fill)(char* to, std::int64_t n) = nullptr;                                          // to = the neutral element
   std::int64_t numel = 0;
+  int bytes = 0;
+  bool wanted = true;
+  bool folds = false;
+  bool adds = false;  // folds into what is there, though not broadcast
 };
 
 struct Space {
+  // Grows by add_target() alone.
+  class Count {
+   public:
+    operator int() const { return n_; }
+
+   private:
+    friend struct Space;
+    int n_ = 0;
+  };
   int rank = 0;
-  int sources = 0, targets = 0;
+  int sources = 0;
+  Count targets;
   std::int64_t size[max_rank];
   Source source[max_sources];
-  Target target[max_leaves];
+  union {  // the first `targets` of them are there: to set up all sixteen would take longer than a small loop
+    Target target[max_leaves];
+  };
+  Space() {}
+  Target& add_target() { return *new (&target[targets.n_++]) Target; }
 
   std::int64_t numel() const {
     std::int64_t n = 1;

@@ -70,7 +70,7 @@ inline std::string describe_loop(ShapeView sizes, const Operand* in, int n, int 
   Space space;
   start(space, sizes.rank, sizes.d);
   add_sources(space, in, n);
-  Target& result = space.target[space.targets++];
+  Target& result = space.add_target();
   std::int64_t dense = 1;
   for (int i = sizes.rank - 1; i >= 0; --i) {
     const bool gone = (mask >> i) & 1u;
