@@ -5,7 +5,8 @@
 
 #include <string_view>
 
-#include "sinter/cpu/im2col.hpp"
+#include "sinter/cpu/conv.hpp"
+#include "sinter/cpu/conv_weight.hpp"
 #include "sinter/functional/matmul.hpp"
 #include "sinter/functional/window.hpp"
 
@@ -40,8 +41,8 @@ struct Conv2dOptions {
 
 inline namespace SINTER_ABI {
 
-// The windows of one group of channels. Throws ShapeError or ValueError.
-inline cpu::Patches conv_patches(const char* op, const Shape<4>& x, const Shape<4>& w, const Conv2dOptions& o) {
+// Throws ShapeError or ValueError.
+inline cpu::ConvolutionShape conv_shape(const char* op, const Shape<4>& x, const Shape<4>& w, const Conv2dOptions& o) {
   o.check(op);
   if (w[0] % o.groups_ != 0)
     fail<ShapeError>(op, ": ", w[0], " output channels (axis 0 of the weight ", w, ") are not divisible by ", o.groups_, " groups");
@@ -53,108 +54,50 @@ inline cpu::Patches conv_patches(const char* op, const Shape<4>& x, const Shape<
   if (w[2] < 1 || w[3] < 1) fail<ShapeError>(op, ": the weight ", w, " has an empty kernel");
   if (x[2] + all_h < span_h || x[3] + all_w < span_w)
     fail<ShapeError>(op, ": a kernel that spans ", Pair(span_h, span_w), " does not fit input ", x, " padded to ", Pair(x[2] + all_h, x[3] + all_w));
-  return {w[1],       x[2],       x[3],  w[2],  w[3], o.stride_.h, o.stride_.w, all_h / 2, all_w / 2, o.dilation_.h, o.dilation_.w,
-          (x[2] + all_h - span_h) / o.stride_.h + 1, (x[3] + all_w - span_w) / o.stride_.w + 1};
+  const cpu::Patches p{w[1],       x[2],       x[3],  w[2],  w[3], o.stride_.h, o.stride_.w, all_h / 2, all_w / 2, o.dilation_.h, o.dilation_.w,
+                       (x[2] + all_h - span_h) / o.stride_.h + 1, (x[3] + all_w - span_w) / o.stride_.w + 1};
+  return {p, x[0], o.groups_, w[0] / o.groups_};
 }
-
-// A convolution on dense memory: images (count, groups * patches.channels, height, width), weights (groups * out, patches.rows()).
-template <class T>
-struct Convolution {
-  cpu::Patches patches;
-  std::int64_t count, groups, out;  // out: output channels of one group
-
-  std::int64_t image() const { return patches.channels * patches.height * patches.width; }
-  std::int64_t area() const { return patches.columns(); }
-  bool wide() const { return count * groups * out * patches.rows() * area() >= cpu::product_threshold; }
-  cpu::Matrix<const T> weights(const T* w, std::int64_t g) const { return {w + g * out * patches.rows(), out, patches.rows(), patches.rows(), 1}; }
-  template <class P>
-  cpu::Matrix<P> result(P* y, std::int64_t n, std::int64_t g) const { return {y + (n * groups + g) * out * area(), out, area(), area(), 1}; }
-  template <class P>
-  cpu::Matrix<P> columns(P* data) const { return {data, patches.rows(), area(), area(), 1}; }
-  // A single image leaves the threads to the product.
-  void multiply(cpu::Matrix<const T> a, cpu::Matrix<const T> b, cpu::Matrix<T> c, bool add) const {
-    count > 1 ? cpu::serial_product(a, b, c, add) : cpu::product(a, b, c, add);
-  }
-  // f(matrix of patches) of group g of image n.
-  template <class F>
-  void with_columns(const T* x, std::int64_t n, std::int64_t g, T* scratch, F&& f) const {
-    const T* from = x + (n * groups + g) * image();
-    if (patches.trivial()) return f(columns(from));
-    cpu::im2col(patches, from, scratch);
-    f(columns<const T>(scratch));
-  }
-  std::int64_t scratch() const { return patches.rows() * area(); }
-
-  void forward(const T* x, const T* w, const T* bias, T* y) const {
-    parallel_for(count, wide(), [=](std::int64_t n) {
-      cpu::Scratch<T> space(scratch());
-      for (std::int64_t g = 0; g < groups; ++g)
-        with_columns(x, n, g, space.data, [&](cpu::Matrix<const T> patch) {
-          const cpu::Matrix<T> to = result(y, n, g);
-          for (std::int64_t o = 0; bias && o < out; ++o) std::fill_n(to.data + o * area(), area(), bias[g * out + o]);
-          multiply(weights(w, g), patch, to, bias != nullptr);
-        });
-    });
-  }
-  void backward_input(const T* dy, const T* w, T* dx) const {
-    parallel_for(count, wide(), [=](std::int64_t n) {
-      cpu::Scratch<T> space(scratch());
-      for (std::int64_t g = 0; g < groups; ++g) {
-        T* image_grad = dx + (n * groups + g) * image();
-        const bool direct = patches.trivial();
-        multiply(weights(w, g).t(), result(dy, n, g), columns<T>(direct ? image_grad : space.data), false);
-        if (direct) continue;
-        std::fill_n(image_grad, image(), T(0));
-        cpu::col2im(patches, space.data, image_grad);
-      }
-    });
-  }
-  void backward_weight(const T* x, const T* dy, T* dw) const {
-    const std::int64_t size = groups * out * patches.rows(), parts = std::min<std::int64_t>(count, 8);
-    if (parts == 0) return void(std::fill_n(dw, size, T(0)));
-    cpu::Scratch<T> partial(parts > 1 ? (parts - 1) * size : 1);
-    T* rest = partial.data;
-    parallel_for(parts, wide(), [=](std::int64_t part) {
-      cpu::Scratch<T> space(scratch());
-      T* to = part == 0 ? dw : rest + (part - 1) * size;
-      const std::int64_t first = part * count / parts, last = (part + 1) * count / parts;
-      for (std::int64_t n = first; n < last; ++n)
-        for (std::int64_t g = 0; g < groups; ++g)
-          with_columns(x, n, g, space.data, [&](cpu::Matrix<const T> patch) {
-            multiply(result(dy, n, g), patch.t(), {to + g * out * patches.rows(), out, patches.rows(), patches.rows(), 1}, n > first);
-          });
-    });
-    constexpr std::int64_t grain = 8192;
-    parallel_for((size + grain - 1) / grain, size * parts >= parallel_threshold, [=](std::int64_t c) {
-      for (std::int64_t part = 1; part < parts; ++part)
-        for (std::int64_t i = c * grain; i < std::min(size, (c + 1) * grain); ++i) dw[i] += rest[(part - 1) * size + i];
-    });
-  }
-};
 
 template <class T>
 Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>& weight, const Tensor<T, 1>& bias, const Conv2dOptions& o) {
-  const cpu::Patches p = conv_patches(op, x.shape(), weight.shape(), o);
+  const cpu::ConvolutionShape conv = conv_shape(op, x.shape(), weight.shape(), o);
   if (bias.defined() && bias.size(0) != weight.size(0))
     fail<ShapeError>(op, ": bias of shape ", bias.shape(), " for a weight of shape ", weight.shape(), ": ", bias.size(0), " against ",
                      weight.size(0), " (axis 0)");
-  const Convolution<T> conv{p, x.size(0), o.groups_, weight.size(0) / o.groups_};
   const auto dense = [](const auto& t) { return t.detach().contiguous(); };
   const Tensor<T, 4> image = dense(x), w = dense(weight);
-  Tensor<T, 4> y(TensorImpl::empty(dtype_of<T>(), Shape{x.size(0), weight.size(0), p.out_h, p.out_w}));
-  conv.forward(image.data(), w.data(), bias.defined() ? dense(bias).data() : nullptr, y.data());
+  Tensor<T, 4> y(TensorImpl::empty(dtype_of<T>(), Shape{x.size(0), weight.size(0), conv.patches.out_h, conv.patches.out_w}));
+  if (bias.defined()) {
+    const Tensor<T, 1> shift = dense(bias);
+    const auto add = [&](std::int64_t product, std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) {
+      for (std::int64_t r = row0; r < row1; ++r) {
+        T* to = y.data() + (product * conv.out + r) * conv.patches.columns();
+        const T b = shift.data()[product % conv.groups * conv.out + r];
+        for (std::int64_t i = column0; i < column1; ++i) to[i] += b;
+      }
+    };
+    using Add = decltype(add);
+    const cpu::Finish finish{[](const void* self, std::int64_t p, std::int64_t r0, std::int64_t r1, std::int64_t c0, std::int64_t c1) { (*static_cast<const Add*>(self))(p, r0, r1, c0, c1); }, &add};
+    cpu::convolution(conv, image.data(), w.data(), y.data(), finish);
+  } else {
+    cpu::convolution(conv, image.data(), w.data(), y.data());
+  }
   if (!any_requires_grad(x, weight, bias)) return y;
   auto back = [op, conv, sizes = x.shape(), kernel = w.shape(), image = saved_for(weight, image), w = saved_for(x, w)](const Tensor<T, 4>& grad, const auto& needs) {
     std::tuple<Tensor<T, 4>, Tensor<T, 4>, Tensor<T, 1>> g;
+    auto& [dx, dw, db] = g;
     if (needs[0]) {
-      std::get<0>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
-      conv.backward_input(grad.data(), w.get(op).data(), std::get<0>(g).data());
+      dx = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
+      cpu::convolution_image_gradient(conv, grad.data(), w.get(op).data(), dx.data());
     }
     if (needs[1]) {
-      std::get<1>(g) = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel));
-      conv.backward_weight(image.get(op).data(), grad.data(), std::get<1>(g).data());
+      dw = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel));
+      if (needs[2]) db = Tensor<T, 1>(TensorImpl::empty(dtype_of<T>(), Shape{kernel[0]}));
+      cpu::convolution_weight_gradient(conv, image.get(op).data(), grad.data(), dw.data(), needs[2] ? db.data() : nullptr);
+    } else if (needs[2]) {
+      db = sum(grad, {0, 2, 3});
     }
-    if (needs[2]) std::get<2>(g) = sum(grad, {0, 2, 3});
     return g;
   };
   return record(op, y, std::move(back), x, weight, bias);
