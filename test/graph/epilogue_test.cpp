@@ -118,3 +118,19 @@ TEST_CASE("epilogues do not depend on the number of threads") {
   CHECK(std::memcmp(gw[0].data(), gw[1].data(), std::size_t(gw[0].numel()) * sizeof(float)) == 0);
   CHECK(std::memcmp(gb[0].data(), gb[1].data(), std::size_t(gb[0].numel()) * sizeof(float)) == 0);
 }
+
+TEST_CASE("summands get the gradient of a sum as it is") {
+  auto a = randn({8, 8}).requires_grad_(), b = randn({8, 8}).requires_grad_();
+  auto row = randn({8}).requires_grad_();
+  const auto up = randn({8, 8});
+  auto twice = eval(a + a), mixed = eval(a + tanh(a) + b + row);
+  twice.backward(up);
+  CHECK(allclose(a.grad(), eval(up * 2)));
+  a.set_grad({});
+  mixed.backward(up);
+  CHECK(allclose(a.grad(), eval(up * (2 - square(tanh(a.detach()))))));
+  CHECK(allclose(b.grad(), up));
+  CHECK(allclose(row.grad(), eval(sum(up, 0))));
+  b.grad() += 1;  // its own memory, not the upstream gradient's
+  CHECK_FALSE(allclose(b.grad(), up));
+}

@@ -19,12 +19,7 @@ inline bool is_dense(const TensorImpl& t) {
   return true;
 }
 
-inline bool same_shape(const TensorImpl& a, const TensorImpl& b) {
-  if (a.rank != b.rank) return false;
-  for (int i = 0; i < a.rank; ++i)
-    if (a.sizes[i] != b.sizes[i]) return false;
-  return true;
-}
+inline bool same_shape(const TensorImpl& a, const TensorImpl& b) { return a.shape() == b.shape(); }
 
 // The element at a byte address.
 inline double widened(DType t, const void* p) {

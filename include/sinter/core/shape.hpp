@@ -50,6 +50,12 @@ struct ShapeView {
   ShapeView(const std::int64_t* sizes, int r) : d(sizes), rank(r) {}
   template <int R>
   ShapeView(const Shape<R>& s) : d(s.d), rank(R) {}
+  friend bool operator==(ShapeView a, ShapeView b) {
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; ++i)
+      if (a.d[i] != b.d[i]) return false;
+    return true;
+  }
   friend std::ostream& operator<<(std::ostream& os, ShapeView s) {
     os << '[';
     for (int i = 0; i < s.rank; ++i) os << (i ? ", " : "") << s.d[i];

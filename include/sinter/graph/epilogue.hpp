@@ -20,7 +20,7 @@ struct EpilogueBackward {
 
   void run(Node& node) {
     if (!back || passes(std::make_integer_sequence<int, E::leaves>())) {
-      if (saved.wants_any()) saved.backward(node);
+      saved.backward(node, {inner, nullptr});
       if (back) back->run(node.name, node.outputs[0].grad);
     } else {
       const Ref<TensorImpl> dz = empty_dense(dtype_of<Z>(), ShapeView(saved.shape));

@@ -25,7 +25,8 @@ inline bool records(const Operand* in, int n) {
 template <class E>
 bool records(const E& e) { return records(Operands<E>(e).at, E::leaves); }
 
-// The leaves (as bits) that stand for a product computed in the same statement, and the gradient that flows on into it.
+// The leaves (as bits) whose gradient does not go along their edges, and where it goes instead, if anywhere: into the product
+// that was computed in the same statement.
 struct Inner {
   unsigned leaves = 0;
   TensorImpl* grad = nullptr;
@@ -39,7 +40,7 @@ struct Outlets {
 
   Outlets(const Edge* edge, int n, Inner inner) {
     for (int k = 0; k < n; ++k)
-      if (edge[k]) prepare(edge, k);
+      if (edge[k] && !((inner.leaves >> k) & 1u)) prepare(edge, k);
     for (int k = 0; k < n && inner.grad; ++k)
       if ((inner.leaves >> k) & 1u) target[k] = {inner.grad, (inner.leaves & ((1u << k) - 1u)) != 0};
   }
@@ -94,10 +95,12 @@ struct SavedExpr {
     else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target);
     outlets.deliver(edge, count);
   }
-  bool wants_any() const {
-    for (const Edge& to : edge)
-      if (to) return true;
-    return false;
+  // The leaves that want a gradient, as bits.
+  unsigned wanted() const {
+    unsigned bits = 0;
+    for (int k = 0; k < count; ++k)
+      if (edge[k]) bits |= 1u << k;
+    return bits;
   }
   void release() {
     for_each_leaf(e, [](auto& leaf) { leaf.impl.reset(); });
@@ -161,6 +164,8 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
     result_version.keep(result);
   }
   void backward(Node& node, Inner inner = {}) {
+    inner.leaves |= pass_on(node.outputs[0].grad, std::make_integer_sequence<int, E::leaves>());
+    if (!inner.grad && (this->wanted() & ~inner.leaves) == 0) return;
     const TensorImpl& grad = *node.outputs[0].grad;
     Source up[2] = {upstream_source(grad)};
     broadcast_strides(up[0].stride, E::rank, grad);
@@ -176,6 +181,20 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
   void release() {
     Base::release();
     result.reset();
+  }
+
+ private:
+  // A summand of the result's own shape gets its gradient as it is, without a copy; returns which did.
+  template <int... J>
+  unsigned pass_on(const Ref<TensorImpl>& grad, std::integer_sequence<int, J...>) {
+    return ((Base::Plan::template passes<J>() && pass_to(this->edge, Base::count, J, grad) ? 1u << J : 0u) | ... | 0u);
+  }
+  static bool pass_to(const Edge* edge, int n, int k, const Ref<TensorImpl>& grad) {
+    if (!edge[k] || edge[k].dtype() != grad->dtype || !(edge[k].shape() == grad->shape())) return false;
+    for (int i = 0; i < n; ++i)
+      if (i != k && edge[i] == edge[k]) return false;  // one pass adds all that goes there
+    give(edge[k], grad);
+    return true;
   }
 };
 
