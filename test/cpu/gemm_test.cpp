@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "sinter/cpu/gemm.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstdint>
 #include <vector>
+
+#include "sinter/core/dtype.hpp"
 
 using namespace sinter;
 using cpu::Matrix;
@@ -126,4 +130,110 @@ TEST_CASE("products that are cut into blocks") {
   CHECK(exact<float>(500, 1100, 70, 0, false));
   CHECK(exact<float>(1100, 500, 70, 5, true));
   CHECK(exact<float>(1, 3000, 500, 2, false));
+}
+
+namespace {
+
+// A matrix amid memory that must stay as it is: dense by rows or columns, with gaps, or with a step in both directions.
+template <class T>
+struct Strided {
+  std::vector<T> memory;
+  std::int64_t rows, columns, row_step, column_step;
+  Strided(std::int64_t n, std::int64_t m, int layout, T fill) : rows(n), columns(m) {
+    const std::int64_t gap = layout < 2 ? 0 : layout < 4 ? 3 : 2 * m + 1;
+    column_step = layout % 2 ? n + gap : layout < 4 ? 1 : 2;
+    row_step = layout % 2 ? (layout < 4 ? 1 : 2) : m + gap;
+    if (layout == 5) column_step = 2 * n + 3;
+    memory.assign(std::size_t(n * row_step + m * column_step + 1), fill);
+  }
+  T& at(std::int64_t i, std::int64_t j) { return memory[std::size_t(i * row_step + j * column_step)]; }
+  template <class P>
+  Matrix<P> matrix() { return {memory.data(), rows, columns, row_step, column_step}; }
+};
+
+// Random shapes and layouts against sums in double, at one to three threads.
+template <class P, class T>
+void check_random(unsigned seed, std::int64_t most, double tolerance) {
+  const auto draw = [&seed](std::int64_t n) { return std::int64_t((seed = seed * 1664525u + 1013904223u) >> 8) % n; };
+  const auto real = [&] { return double(draw(1 << 20)) / (1 << 19) - 1; };
+  const std::int64_t n = draw(3) ? draw(most) : draw(9), m = draw(3) ? draw(most) : draw(9), k = draw(4) ? draw(most) : draw(9);
+  const int layout_a = int(draw(6)), layout_b = int(draw(6)), layout_c = int(draw(6));
+  const bool add = draw(2);
+  CAPTURE(n, m, k, layout_a, layout_b, layout_c, add);
+  Strided<P> a(n, k, layout_a, P(NAN)), b(k, m, layout_b, P(NAN));
+  Strided<T> start(n, m, layout_c, T(7));
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < k; ++j) a.at(i, j) = P(float(real()));
+  for (std::int64_t i = 0; i < k; ++i)
+    for (std::int64_t j = 0; j < m; ++j) b.at(i, j) = P(float(real()));
+  Strided<T> c = start;
+  const int before = get_num_threads();
+  set_num_threads(1);
+  cpu::product<T>(a.template matrix<const P>(), b.template matrix<const P>(), c.template matrix<T>(), add);
+  Strided<T> expected = start;
+  double worst = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < m; ++j) {
+      double sum = add ? 7 : 0;
+      for (std::int64_t p = 0; p < k; ++p) sum += double(a.at(i, p)) * double(b.at(p, j));
+      const double error = std::fabs(sum - double(c.at(i, j)));
+      worst = error <= worst ? worst : error;
+      expected.at(i, j) = c.at(i, j);
+    }
+  CHECK(worst <= tolerance * double(k + 1));
+  CHECK(c.memory == expected.memory);  // nothing else was written
+  for (int threads : {2, 3}) {
+    set_num_threads(threads);
+    Strided<T> again = start;
+    cpu::product<T>(a.template matrix<const P>(), b.template matrix<const P>(), again.template matrix<T>(), add);
+    CHECK(again.memory == c.memory);
+  }
+  set_num_threads(before);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("random products against sums in double, the same at every number of threads", "", float, double) {
+  for (unsigned seed = 0; seed < 150; ++seed) check_random<TestType, TestType>(seed, 140, std::is_same_v<TestType, float> ? 1e-6 : 1e-15);
+  for (unsigned seed = 0; seed < 10; ++seed) check_random<TestType, TestType>(seed, 520, std::is_same_v<TestType, float> ? 1e-6 : 1e-15);
+}
+TEST_CASE("products of bfloat16, summed in float") {
+  for (unsigned seed = 0; seed < 40; ++seed) check_random<bfloat16, float>(seed, 140, 1e-6);
+}
+
+TEST_CASE("a long sum for a small result is parted the same at every number of threads") {
+  const std::int64_t n = 10, m = 33, k = 20011;
+  std::vector<float> a = numbers<float>(n * k, 5), b = numbers<float>(k * m, 6);
+  for (float& x : a) x *= 0.37f;
+  for (int form = 0; form < 4; ++form) {
+    const auto x = matrix<const float>(a, n, k, form & 1), y = matrix<const float>(b, k, m, form & 2);
+    std::vector<float> c[3];
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      c[threads - 1].assign(std::size_t(n * m), 1.0f);
+      cpu::product<float>(x, y, matrix<float>(c[threads - 1], n, m, false), true);
+    }
+    set_num_threads(2);
+    double worst = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < m; ++j) {
+        double sum = 1;
+        for (std::int64_t p = 0; p < k; ++p)
+          sum += double(x.data[i * x.row_step + p * x.column_step]) * double(y.data[p * y.row_step + j * y.column_step]);
+        worst = std::max(worst, std::fabs(sum - double(c[0][std::size_t(i * m + j)])));
+      }
+    CHECK(worst < 0.05);
+    CHECK(c[1] == c[0]);
+    CHECK(c[2] == c[0]);
+  }
+}
+
+TEST_CASE("infinities stay where they are") {  // the overlapping last vectors must not multiply them by zero
+  for (std::int64_t k : {17, 37, 45}) {
+    std::vector<float> a(std::size_t(2 * k), 1.0f), b(std::size_t(k * 3), 1.0f), c(6);
+    b[std::size_t(k - 2)] = INFINITY;
+    cpu::product<float>(matrix<const float>(a, 2, k, false), matrix<const float>(b, k, 3, true), matrix<float>(c, 2, 3, false));
+    CHECK(c[0] == INFINITY);
+    CHECK(c[1] == float(k));
+  }
 }

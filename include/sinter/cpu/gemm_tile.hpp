@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// The register tile of a matrix product, and its blocks: packed or read where they lie, after Goto and van de Geijn, "Anatomy
+// of High-Performance Matrix Multiplication" (ACM TOMS 34, 2008).
+#pragma once
+
+#include "sinter/cpu/gemm_operand.hpp"
+
+namespace sinter {
+inline namespace SINTER_ABI {
+namespace cpu {
+
+// What stays in registers: `rows` broadcast elements of the left against `vectors` vectors of the right. The left's block of
+// `tall` by `deep` stays in the second level of the cache, the right's of `deep` by `broad` in the third.
+template <class T>
+struct Tile {
+  typedef T Vector __attribute__((vector_size(simd_bytes)));
+  static constexpr int width = simd_bytes / int(sizeof(T));
+  static constexpr int rows = 6, vectors = simd_bytes == 64 ? 4 : 2, columns = vectors * width;
+  static constexpr std::int64_t deep = 384, tall = (256 << 10) / (deep * sizeof(T)) / rows * rows, broad = (3 << 20) / (deep * sizeof(T)) / columns * columns;
+
+  static SINTER_HD Vector load(const T* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  static SINTER_HD void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+};
+
+// `n` cut into the fewest parts of at most `most`, all but the last of one size, a multiple of `unit`.
+inline std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t unit) {
+  const std::int64_t parts = (n + most - 1) / most;
+  return parts <= 1 ? n : ((n + parts - 1) / parts + unit - 1) / unit * unit;
+}
+
+// A tile that is not full, or whose columns are apart.
+template <class T>
+[[gnu::noinline]] void store_edge(const T* from, std::int64_t step, Matrix<T> c, bool add) {
+  if (c.row_step == 1) {  // the transposed result
+    for (std::int64_t j = 0; j < c.columns; ++j)
+      for (std::int64_t i = 0; i < c.rows; ++i) {
+        T& to = c.data[i + j * c.column_step];
+        to = add ? to + from[i * step + j] : from[i * step + j];
+      }
+    return;
+  }
+  for (std::int64_t i = 0; i < c.rows; ++i)
+    for (std::int64_t j = 0; j < c.columns; ++j) {
+      T& to = c.data[i * c.row_step + j * c.column_step];
+      to = add ? to + from[i * step + j] : from[i * step + j];
+    }
+}
+
+// R rows by V vectors of the result over `depth`. Row r of the left is a[r * lane_step + d * depth_step], the right's vectors
+// are b + d * b_step.
+template <class T, int R, int V>
+[[gnu::noinline]] void tile_product(std::int64_t depth, const T* a, std::int64_t lane_step, std::int64_t depth_step, const T* b, std::int64_t b_step,
+                                    Matrix<T> c, bool add) {
+  using M = Tile<T>;
+  using Vector = typename M::Vector;
+  constexpr int width = M::width, half = (R + 1) / 2;
+  Vector sum[R][V] = {};
+  const T* low = a;
+  const T* high = a + half * lane_step;
+  for (std::int64_t d = 0; d < depth; ++d, low += depth_step, high += depth_step, b += b_step) {
+    Vector right[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) right[v] = M::load(b + v * width);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const T x = r < half ? low[r * lane_step] : high[(r - half) * lane_step];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] += x * right[v];
+    }
+  }
+  if (c.columns == V * width && c.column_step == 1) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        T* to = c.data + r * c.row_step + v * width;
+        M::store(to, add ? M::load(to) + sum[r][v] : sum[r][v]);
+      }
+  } else {
+    T edge[R * V * width];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) M::store(edge + (r * V + v) * width, sum[r][v]);
+    c.rows = R;
+    store_edge(edge, V * width, c, add);
+  }
+}
+
+// The left as a block product reads it: packed strips of rows one after another, or as it lies.
+template <class T>
+struct LeftBlock {
+  const T* data;
+  std::int64_t lane_step, depth_step;  // lane_step 0: packed
+};
+
+template <class T, int R, int V>
+SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, LeftBlock<T> a, const T* b, std::int64_t b_step, Matrix<T> c, bool add) {
+  for (; i + R <= c.rows; i += R) {
+    if (a.lane_step == 0) tile_product<T, R, V>(depth, a.data + i * depth, 1, R, b, b_step, c.part(i, 0, R, c.columns), add);
+    else tile_product<T, R, V>(depth, a.data + i * a.lane_step, a.lane_step, a.depth_step, b, b_step, c.part(i, 0, R, c.columns), add);
+  }
+  return i;
+}
+
+// A panel of the right times a block of the left, with only as many vectors as there are columns for.
+template <class T, int V>
+void panel_product(std::int64_t depth, LeftBlock<T> a, const T* b, std::int64_t b_step, Matrix<T> c, bool add) {
+  if constexpr (V > 1)
+    if (c.columns <= (V - 1) * Tile<T>::width) return panel_product<T, V - 1>(depth, a, b, b_step, c, add);
+  std::int64_t i = strip_product<T, Tile<T>::rows, V>(0, depth, a, b, b_step, c, add);
+  i = strip_product<T, 4, V>(i, depth, a, b, b_step, c, add);
+  i = strip_product<T, 2, V>(i, depth, a, b, b_step, c, add);
+  strip_product<T, 1, V>(i, depth, a, b, b_step, c, add);
+}
+
+// Packs the left's rows in strips as panel_product() takes them.
+template <class T>
+void pack_left(T* to, const Operand<T>& left, std::int64_t k, std::int64_t depth, std::int64_t i0, std::int64_t rows) {
+  for (std::int64_t i = 0; i < rows;) {
+    const std::int64_t rest = rows - i, width = rest >= Tile<T>::rows ? Tile<T>::rows : rest >= 4 ? 4 : rest >= 2 ? 2 : 1;
+    left.panel(to + i * depth, int(width), k, depth, i0 + i, int(width));
+    i += width;
+  }
+}
+
+// Whether the sides are read as they lie: what is used a few times only, or is small, is not worth a copy.
+template <class T>
+bool reads_left(const Operand<T>& left, std::int64_t rows, std::int64_t columns, std::int64_t inner) {
+  if (!left.in_memory()) return false;
+  const std::int64_t span = left.lane_step == 1 ? inner * left.depth_step : rows * left.lane_step;
+  return columns <= Tile<T>::columns || (columns <= 4 * Tile<T>::columns && span * std::int64_t(sizeof(T)) <= 256 << 10);
+}
+template <class T>
+bool reads_right(const Operand<T>& right, std::int64_t rows, std::int64_t inner) {
+  if (!right.in_memory() || right.lane_step != 1) return false;
+  return rows <= 4 * Tile<T>::rows || inner * right.depth_step * std::int64_t(sizeof(T)) <= 128 << 10;
+}
+
+// c = left @ right, or c += left @ right, by the calling thread; `inner` is the extent summed over. Fast where c's columns are
+// contiguous. Blocks of one result may be computed apart: their operands and c begin at the block, and `at` says where that is.
+template <class T>
+void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add, Finish finish = {}, Spot at = {}) {
+  using M = Tile<T>;
+  if (c.rows == 0 || c.columns == 0) return;
+  if (inner == 0) {
+    for (std::int64_t i = 0; i < c.rows && !add; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j) c.data[i * c.row_step + j * c.column_step] = T(0);
+    return at.finish(finish, 0, c.rows, 0, c.columns);
+  }
+  const std::int64_t deep = even_part(inner, M::deep, 8), tall = even_part(c.rows, M::tall, M::rows);
+  const std::int64_t broad = even_part(c.columns, M::broad, M::columns);
+  const bool read_left = reads_left(left, c.rows, c.columns, inner), read_right = reads_right(right, c.rows, inner);
+  const std::int64_t padded = (broad + M::width - 1) / M::width * M::width;
+  Scratch<T> packed_left(read_left ? 0 : tall * deep), packed_right(read_right ? M::columns * deep : padded * deep);
+  for (std::int64_t j0 = 0; j0 < c.columns; j0 += broad) {
+    const std::int64_t columns = std::min(broad, c.columns - j0);
+    for (std::int64_t k = 0; k < inner; k += deep) {
+      const std::int64_t depth = std::min(deep, inner - k);
+      for (std::int64_t i0 = 0; i0 < c.rows; i0 += tall) {
+        const std::int64_t rows = std::min(tall, c.rows - i0);
+        if (!read_left) pack_left(packed_left.data, left, k, depth, i0, rows);
+        const LeftBlock<T> a = read_left ? LeftBlock<T>{left.at(i0, k), left.lane_step, left.depth_step} : LeftBlock<T>{packed_left.data, 0, 0};
+        std::int64_t finished = 0;
+        for (std::int64_t j = 0; j < columns; j += M::columns) {
+          const int m = int(std::min<std::int64_t>(M::columns, columns - j)), vectors = (m + M::width - 1) / M::width * M::width;
+          T* panel = packed_right.data + (read_right ? 0 : j * depth);
+          const bool as_it_lies = read_right && m == vectors;
+          if (!as_it_lies && (i0 == 0 || read_right)) right.panel(panel, vectors, k, depth, j0 + j, m);
+          panel_product<T, M::vectors>(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : vectors,
+                                       c.part(i0, j0 + j, rows, m), add || k > 0);
+          if (k + depth == inner && (j + m == columns || rows * (j + m - finished) >= 4096)) {
+            at.finish(finish, i0, i0 + rows, j0 + finished, j0 + j + m);
+            finished = j + m;
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace cpu
+}  // namespace SINTER_ABI
+}  // namespace sinter
