@@ -27,7 +27,7 @@ template <class... All>
 std::tuple<All...> one_or_all(std::tuple<All...> t) { return t; }
 
 template <class... Out, class... In>
-auto grad_of(const std::tuple<Out...>& outputs, const std::vector<Ref<TensorImpl>>& seeds, const std::tuple<In...>& inputs, GradOptions options) {
+auto grad_of(const std::tuple<Out...>& outputs, std::vector<Ref<TensorImpl>> seeds, const std::tuple<In...>& inputs, GradOptions options) {
   std::vector<Edge> roots;
   std::apply([&](const auto&... o) { (roots.push_back(Edge(o.impl)), ...); }, outputs);
   std::vector<Wanted> wanted;
@@ -36,7 +36,7 @@ auto grad_of(const std::tuple<Out...>& outputs, const std::vector<Ref<TensorImpl
     if (!roots[k]) fail<GradError>("grad: output ", k, " does not require a gradient");
   for (std::size_t k = 0; k < wanted.size(); ++k)
     if (!wanted[k].edge) fail<GradError>("grad: input ", k, " does not require a gradient");
-  run_backward(roots, seeds, options.retain, &wanted);
+  run_backward(roots.data(), seeds.data(), roots.size(), options.retain, &wanted);
   for (std::size_t k = 0; k < wanted.size(); ++k)
     if (!wanted[k].grad && !options.unused)
       fail<GradError>("grad: no output depends on input ", k, " of shape ", wanted[k].edge.shape(), "; allow_unused() accepts that");
@@ -65,7 +65,7 @@ auto grad(const std::tuple<Out...>& outputs, const std::tuple<In...>& inputs,
   std::vector<Ref<TensorImpl>> seeds;
   std::apply([&](const auto&... g) { (seeds.push_back(g.contiguous().impl), ...); }, grad_outputs);
   check_seeds(outputs, grad_outputs, std::index_sequence_for<Out...>());
-  return grad_of(outputs, seeds, inputs, options);
+  return grad_of(outputs, std::move(seeds), inputs, options);
 }
 template <class Outputs, class Seeds, std::size_t... I>
 void check_seeds(const Outputs& outputs, const Seeds& seeds, std::index_sequence<I...>) {

@@ -59,7 +59,9 @@ bool check_gradients(const F& f, const GradcheckOptions& options, std::index_seq
     for (std::int64_t i = 0; i < rows; ++i) one.data()[i] = i == row ? 1 : 0;
     std::vector<Wanted> wanted;
     (wanted.push_back({Edge(std::get<I>(in).impl), {}}), ...);
-    run_backward({Edge(out.impl)}, {one.impl}, true, &wanted);
+    const Edge root(out.impl);
+    Ref<TensorImpl> seed = one.impl;
+    run_backward(&root, &seed, 1, true, &wanted);
     (analytic[I].push_back(wanted[I].grad), ...);
   }
 

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <vector>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -230,6 +231,21 @@ class Cache {
     std::free(bytes >= stagger_from ? reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(p) & ~std::uintptr_t(page - 1)) : p);
   }
 };
+
+// For containers that come and go with every step: their memory is the cache's.
+template <class T>
+struct CacheAllocator {
+  using value_type = T;
+  CacheAllocator() = default;
+  template <class U>
+  CacheAllocator(const CacheAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(Cache::allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { Cache::free(p, n * sizeof(T)); }
+  friend bool operator==(CacheAllocator, CacheAllocator) { return true; }
+  friend bool operator!=(CacheAllocator, CacheAllocator) { return false; }
+};
+template <class T>
+using CachedVector = std::vector<T, CacheAllocator<T>>;
 
 // Bytes in use and held by the allocator.
 inline MemoryStats memory_stats() { return Cache::stats(); }

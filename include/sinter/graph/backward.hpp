@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "sinter/core/copy.hpp"
 #include "sinter/eval/cpu.hpp"
@@ -16,8 +15,8 @@ struct BackwardPass {
   std::uint64_t id = 0;
   bool retain_graph = false;
   const char* running = "";             // the node whose gradients are arriving
-  std::vector<Ref<Node>> queue;         // a heap, the latest node on top
-  std::vector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
+  CachedVector<Ref<Node>> queue;         // a heap, the latest node on top
+  CachedVector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
 };
 inline BackwardPass*& current_pass() {
   thread_local BackwardPass* pass = nullptr;
@@ -143,9 +142,9 @@ struct Wanted {
   Ref<TensorImpl> grad;
 };
 
-// Walks back from `roots`, whose gradients are `grads`. With `wanted`, leaves keep their .grad() as it is.
-inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorImpl>> grads, bool retain_graph,
-                         std::vector<Wanted>* wanted) {
+// Walks back from n `roots`, whose gradients are `grads` and may be taken over. With `wanted`, leaves keep their .grad() as
+// it is.
+inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t n, bool retain_graph, std::vector<Wanted>* wanted) {
   static std::atomic<std::uint64_t> next_id{1};
   BackwardPass pass;
   pass.id = next_id.fetch_add(1, std::memory_order_relaxed);
@@ -162,7 +161,9 @@ inline void run_backward(const std::vector<Edge>& roots, std::vector<Ref<TensorI
   } restore{std::exchange(current_pass(), &pass), pass};
   NoGradGuard no_grad;
 
-  for (std::size_t i = 0; i < roots.size(); ++i) give(roots[i], std::move(grads[i]));
+  pass.queue.reserve(32);
+  pass.leaves.reserve(32);
+  for (std::size_t i = 0; i < n; ++i) give(roots[i], std::move(grads[i]));
   while (!pass.queue.empty()) {
     std::pop_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
     Ref<Node> node = std::move(pass.queue.back());

@@ -79,7 +79,7 @@ struct StatefulNode : Node, Pooled {
   State state;
   Output out[Outputs];
 
-  explicit StatefulNode(const char* op, State s) : state(std::move(s)) {
+  StatefulNode(const char* op, State&& s) : state(std::move(s)) {
     name = op;
     sequence = next_sequence();
     outputs = out;
@@ -98,7 +98,8 @@ struct StatefulNode : Node, Pooled {
   static void (*release_of(...))(Node&) { return nullptr; }
 };
 template <int Outputs = 1, class State>
-Ref<Node> make_node(const char* op, State state) {
+Ref<Node> make_node(const char* op, State&& state) {
+  static_assert(!std::is_reference_v<State>, "sinter: a node takes its state over");
   return Ref<Node>::adopt(new StatefulNode<State, Outputs>(op, std::move(state)));
 }
 

@@ -282,9 +282,8 @@ inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool
   if (!root) fail_undefined();
   if (!requires_grad(root))
     fail<GradError>("backward: the tensor of shape ", root->shape(), " does not require a gradient and nothing it was made of does");
-  std::vector<Ref<TensorImpl>> grads;
-  grads.push_back(std::move(gradient));
-  run_backward({Edge(root)}, std::move(grads), retain_graph, nullptr);
+  const Edge edge(root);
+  run_backward(&edge, &gradient, 1, retain_graph, nullptr);
 }
 
 // Whether writing to `out` could change an operand before it is read: one that shares its memory in another layout.
