@@ -34,6 +34,7 @@
 #include "sinter/functional/pool.hpp"
 #include "sinter/functional/rearrange.hpp"
 #include "sinter/functional/reduce.hpp"
+#include "sinter/functional/rnn.hpp"
 #include "sinter/functional/scan.hpp"
 #include "sinter/functional/softmax.hpp"
 #include "sinter/functional/sort.hpp"
@@ -50,6 +51,8 @@
 #include "sinter/nn/linear.hpp"
 #include "sinter/nn/loss.hpp"
 #include "sinter/nn/pool.hpp"
+#include "sinter/nn/rnn.hpp"
+#include "sinter/nn/rnn_cell.hpp"
 
 // Optimizers, schedules of the learning rate, clipping
 #include "sinter/optim/adagrad.hpp"
