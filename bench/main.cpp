@@ -24,14 +24,15 @@ void report(const Workload& w, bool json) {
     else std::printf("%-20s not available: %s\n", w.name.c_str(), w.why.c_str());
     return;
   }
+  const double idle = peak_mb();
   Run run;
   w.run(run);
   if (!json) {
     std::printf("%-20s %12.6g ms %8.0f MB\n", w.name.c_str(), run.ms, peak_mb());
     return;
   }
-  std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"threads\": %d, \"ms\": %.6g, \"peak_mb\": %.1f, \"check\": [", w.name.c_str(), peer,
-              get_num_threads(), run.ms, peak_mb());
+  std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"threads\": %d, \"ms\": %.6g, \"peak_mb\": %.1f, \"idle_mb\": %.1f, \"check\": [",
+              w.name.c_str(), peer, get_num_threads(), run.ms, peak_mb(), idle);
   for (std::size_t i = 0; i < run.checks.size(); ++i) std::printf("%s%.9g", i ? ", " : "", run.checks[i]);
   std::printf("]}\n");
 }

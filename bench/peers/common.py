@@ -128,10 +128,12 @@ def milliseconds(call, restart=None, finish=None):
 
 def main(peer, workloads, args):
     """workloads: name -> function that returns (ms, checks)."""
+    idle = round(peak_mb(), 1)  # after the imports
     for name in args.workload.split(",") if args.workload else workloads:
         if name not in workloads:
             print(json.dumps({"workload": name, "peer": peer, "missing": "no such workload here"}), flush=True)
             continue
         ms, check = workloads[name]()
-        line = {"workload": name, "peer": peer, "threads": args.threads, "ms": float(f"{ms:.6g}"), "peak_mb": round(peak_mb(), 1)}
+        line = {"workload": name, "peer": peer, "threads": args.threads, "ms": float(f"{ms:.6g}"), "peak_mb": round(peak_mb(), 1),
+                "idle_mb": idle}
         print(json.dumps({**line, "check": [float(f"{c:.9g}") for c in check]}), flush=True)
