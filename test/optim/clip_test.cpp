@@ -75,3 +75,37 @@ TEST_CASE("clip_grad_value_ clamps") {
   CHECK(t.b.grad().data()[1] == -0.5);
   CHECK_THROWS_AS(clip_grad_value_({t.a}, -0.5), ValueError);
 }
+
+TEST_CASE("norms follow a sum in long double at any size and dtype") {
+  Generator g(5);
+  const auto check = [&](auto type, std::int64_t n, double tolerance) {
+    using T = decltype(type);
+    const Tensor<T, 1> x = to<T>(randn<double>({n}, g));
+    auto p = zeros<T>({n}).requires_grad_();
+    p.set_grad(x);
+    for (const double kind : {2.0, 1.0, 0.0, 2.5, std::numeric_limits<double>::infinity()}) {
+      long double sum = 0, top = 0;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const long double a = std::fabs(static_cast<long double>(double(x.data()[i])));
+        top = std::max(top, a);
+        sum += kind == 0 ? a != 0 : std::pow(a, static_cast<long double>(kind));
+      }
+      const double expected = std::isinf(kind) ? double(top) : kind == 0 ? double(sum) : double(std::pow(sum, 1 / static_cast<long double>(kind)));
+      CHECK(clip_grad_norm_({p}, std::numeric_limits<double>::max(), kind) == Approx(expected).epsilon(tolerance));
+    }
+  };
+  for (const std::int64_t n : {0, 1, 7, 8, 15, 16, 17, 31, 997, 8191, 8192, 8193, 40009}) {
+    check(float{}, n, 1e-12);
+    check(double{}, n, 1e-12);
+    check(half{}, n, 1e-12);
+    check(bfloat16{}, n, 1e-12);
+  }
+}
+
+TEST_CASE("large and tiny gradients neither overflow nor vanish in the norm") {
+  auto p = zeros({2}).requires_grad_();
+  p.set_grad(tensor<float>({3e30f, 4e30f}));
+  CHECK(clip_grad_norm_({p}, 1) == Approx(5e30));
+  p.set_grad(tensor<float>({3e-40f, 4e-40f}));
+  CHECK(clip_grad_norm_({p}, 1) == Approx(5e-40).epsilon(1e-4));
+}

@@ -5,6 +5,7 @@
 
 #include "sinter/optim/adagrad.hpp"
 #include "sinter/optim/adamw.hpp"
+#include "sinter/optim/clip.hpp"
 #include "sinter/optim/rmsprop.hpp"
 #include "sinter/optim/sgd.hpp"
 #include "sinter/tensor/create.hpp"
@@ -105,6 +106,63 @@ TEST_CASE("one large parameter gives the same bits at one and two threads, and a
   };
   const auto one = run(1), two = run(2);
   CHECK(std::memcmp(one.data(), two.data(), 70001 * sizeof(float)) == 0);
+}
+
+TEST_CASE("a step with ClipGradNorm is clip_grad_norm_ and a step, but for .grad()") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  for (const double max_norm : {0.0, 0.5, 3.0, 1e6})
+    for (const double type : {2.0, 1.0, 3.0, inf}) {
+      auto a = start<float>(), b = start<float>();
+      auto c = start<double>(), d = start<double>();
+      optim::AdamW fused({a}, optim::AdamWOptions(0.1)), plain({b}, optim::AdamWOptions(0.1));
+      fused.add_param_group({c}), plain.add_param_group({d});
+      for (int s = 0; s < 3; ++s) {
+        set_gradient(a, s), set_gradient(b, s), set_gradient(c, s + 1), set_gradient(d, s + 1);
+        const double norm = fused.step(optim::ClipGradNorm(max_norm).norm_type(type));
+        CHECK(norm == clip_grad_norm_({b, d}, max_norm, type));
+        CHECK(a.grad().data()[1] == float(std::sin(0.7 + s)));
+        plain.step();
+      }
+      for (int i = 0; i < 37; ++i) {
+        CHECK(a.data()[i] == Approx(b.data()[i]).epsilon(1e-6).margin(1e-7));
+        CHECK(c.data()[i] == Approx(d.data()[i]).epsilon(1e-13).margin(1e-14));
+      }
+    }
+  auto p = start<float>();
+  set_gradient(p, 0);
+  p.grad().data()[3] = NAN;
+  optim::SGD opt({p}, optim::SGDOptions(1));
+  const float before = p.data()[0];
+  CHECK_THROWS_AS(opt.step(optim::ClipGradNorm(1).error_if_nonfinite(true)), ValueError);
+  CHECK_THROWS_WITH(opt.step(optim::ClipGradNorm(-2)), Catch::Contains("-2"));
+  CHECK(p.data()[0] == before);
+  CHECK(std::isnan(opt.step(optim::ClipGradNorm(1))));
+  CHECK(std::isnan(p.data()[0]));
+}
+
+TEST_CASE("an element's bits do not depend on its place, nor on the parameters around it") {
+  Generator g(11);
+  const Tensor<float, 1> values = randn<float>({20011}, g), slopes = randn<float>({20011}, g);
+  auto whole = values.clone().requires_grad_();
+  whole.set_grad(slopes.clone());
+  optim::Adam one({whole}, optim::AdamOptions(0.1).weight_decay(0.1));
+  std::vector<Tensor<float, 1>> parts;
+  for (std::int64_t at = 0, n = 0; at < 20011; at += n) {
+    n = std::min<std::int64_t>((at * 7 + 1) % 8200, 20011 - at);  // some of no elements, some of more than a chunk
+    if (n == 0) parts.push_back(empty<float>({0}).requires_grad_()), parts.back().set_grad(empty<float>({0})), n = 5;
+    parts.push_back(values.narrow(0, at, n).eval().clone().requires_grad_());
+    parts.back().set_grad(slopes.narrow(0, at, n).eval().clone());
+  }
+  optim::Adam many(optim::ParameterList(parts), optim::AdamOptions(0.1).weight_decay(0.1));
+  for (int s = 0; s < 2; ++s) one.step(optim::ClipGradNorm(2)), many.step(optim::ClipGradNorm(2));
+  std::int64_t at = 0;
+  bool same = true;
+  for (const auto& part : parts) {
+    same = same && std::memcmp(part.data(), whole.data() + at, std::size_t(part.numel()) * sizeof(float)) == 0;
+    at += part.numel();
+  }
+  CHECK(at == 20011);
+  CHECK(same);
 }
 
 TEST_CASE("groups have their own options, and a parameter is in one") {

@@ -57,12 +57,12 @@ class AdagradOf : public Optimizer<AdagradOf<Options>, Options> {
   static constexpr const char* name = "Adagrad";
   AdagradOf(ParameterList params, const Options& options = {}) : Optimizer<AdagradOf, Options>(std::move(params), options) {}
 
-  static std::vector<const char*> slots(const AdagradOptions&) { return {"sum"}; }
+  static Slots slots(const AdagradOptions&) { return {"sum"}; }
   static double initial(const AdagradOptions& o) { return o.initial_accumulator_value(); }
-  static void update(const AdagradOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
-    update_all<1>(updates, [&](int i, auto c) {
+  static void update(const AdagradOptions& o, Updates& updates) {
+    update_all<1>(updates, [&](const Update& u, auto c) {
       using C = decltype(c);
-      const double lr = o.lr() / (1 + double(steps[std::size_t(i)] - 1) * o.lr_decay());
+      const double lr = o.lr() / (1 + double(u.step - 1) * o.lr_decay());
       return AdagradRule<C>{C(lr), C(o.weight_decay()), C(o.eps())};
     });
   }

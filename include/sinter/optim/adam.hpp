@@ -69,31 +69,34 @@ class AdamFamily : public Optimizer<AdamFamily<Kind>, AdamFamilyOptions<Kind>> {
   AdamFamily(ParameterList params, const Options& options = {})
       : Optimizer<AdamFamily, Options>(std::move(params), options) {}
 
-  static std::vector<const char*> slots(const Options& o) {
+  static Slots slots(const Options& o) {
     if (o.amsgrad()) return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
     return {"exp_avg", "exp_avg_sq"};
   }
   static double initial(const Options&) { return 0; }
-  static void update(const Options& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
-    if (o.amsgrad()) run<true>(o, updates, steps);
-    else run<false>(o, updates, steps);
+  static void update(const Options& o, Updates& updates) {
+    if (o.amsgrad()) run<true>(o, updates);
+    else run<false>(o, updates);
   }
 
  private:
   template <bool AMSGrad>
-  static void run(const Options& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
+  static void run(const Options& o, Updates& updates) {
     const auto [beta1, beta2] = o.betas();
-    struct Correction {
-      double step_size, root;
-    };
-    std::vector<Correction> corrections;  // for the mean that starts at 0, by parameter
-    for (const std::int64_t t : steps)
-      corrections.push_back({o.lr() / (1 - std::pow(beta1, double(t))), 1 / std::sqrt(1 - std::pow(beta2, double(t)))});
-    update_all<AMSGrad ? 3 : 2>(updates, [&, b1 = beta1, b2 = beta2](int i, auto c) {
+    const Update* before = nullptr;
+    for (Update& u : updates) {  // step size and root are corrected for means that start at 0
+      if (before && before->step == u.step) {
+        std::copy_n(before->rate, 2, u.rate);
+      } else {
+        u.rate[0] = o.lr() / (1 - std::pow(beta1, double(u.step)));
+        u.rate[1] = 1 / std::sqrt(1 - std::pow(beta2, double(u.step)));
+      }
+      before = &u;
+    }
+    update_all<AMSGrad ? 3 : 2>(updates, [&, b1 = beta1, b2 = beta2](const Update& u, auto c) {
       using C = decltype(c);
-      const Correction& k = corrections[std::size_t(i)];
       return AdamRule<C, Kind::decoupled, AMSGrad>{C(1 - o.lr() * o.weight_decay()), C(o.weight_decay()), C(b1), C(b2), C(1 - b1),
-                                                   C(1 - b2), C(k.step_size), C(k.root), C(o.eps())};
+                                                   C(1 - b2), C(u.rate[0]), C(u.rate[1]), C(o.eps())};
     });
   }
 };

@@ -8,7 +8,7 @@
 
 #include "sinter/core/state_dict.hpp"
 #include "sinter/optim/parameters.hpp"
-#include "sinter/optim/update.hpp"
+#include "sinter/optim/grad_norm.hpp"
 
 namespace sinter {
 namespace optim {
@@ -24,6 +24,23 @@ inline Ref<TensorImpl> state_scalar(double value) {
   return t;
 }
 
+// The names of an optimizer's state tensors.
+class Slots {
+ public:
+  Slots() = default;
+  Slots(std::initializer_list<const char*> names) {
+    for (const char* name : names) add(name);
+  }
+  void add(const char* name) { names_[count_++] = name; }
+  const char* const* begin() const { return names_; }
+  const char* const* end() const { return names_ + count_; }
+  int size() const { return count_; }
+
+ private:
+  const char* names_[max_slots] = {};
+  int count_ = 0;
+};
+
 // Parameters that share their options; a scheduler changes options.lr().
 template <class Options>
 struct ParamGroup {
@@ -35,7 +52,7 @@ struct ParamGroup {
 inline namespace SINTER_ABI {
 
 // Derived has `name`, `slots(options)` (the names of its state tensors), `initial(options)` (their first value) and
-// `update<Slots>(options, updates, steps)`. Options has lr(), visit(), check().
+// `update(options, updates)`. Options has lr(), visit(), check().
 template <class Derived, class OptionsType>
 class Optimizer {
  public:
@@ -78,8 +95,18 @@ class Optimizer {
   }
 
   // Updates every parameter that has a gradient.
-  void step() {
-    for (std::size_t g = 0; g < groups_.size(); ++g) step_group(groups_[g], states_[g]);
+  void step() { step_scaled(1); }
+  // The same with gradients scaled so that the norm of them all together, which is returned, is at most the clip's: what
+  // clip_grad_norm_() before step() does. But the factor is applied as the update reads the gradients, which saves a pass over
+  // them and leaves .grad() as it was. opt.step(optim::ClipGradNorm(1.0)). Throws ValueError as clip_grad_norm_() does.
+  double step(const ClipGradNorm& clip) {
+    CachedVector<Ref<TensorImpl>> grads;
+    for (const Group& g : groups_)
+      for (const auto& p : g.params)
+        if (p->grad) grads.push_back(p->grad);
+    const auto [norm, factor] = clip.norm_and_factor(Derived::name, grads);
+    step_scaled(factor);
+    return norm;
   }
 
   // A copy of options and state: "param_groups.0.lr", "state.0.step", "state.0.exp_avg", ... with parameters counted through all groups.
@@ -164,44 +191,47 @@ class Optimizer {
         f("state." + std::to_string(at++) + '.', self.groups_[g], self.states_[g][i], *self.groups_[g].params[i]);
   }
 
-  void step_group(Group& group, std::vector<State>& states) {
-    struct Kept {  // a parameter that is not dense is updated in a copy
-      Ref<TensorImpl> p, g;
+  void step_scaled(double grad_scale) {
+    for (const Group& g : groups_)  // before anything is changed
+      for (std::size_t i = 0; i < g.params.size(); ++i) check_grad(i, *g.params[i]);
+    for (std::size_t g = 0; g < groups_.size(); ++g) step_group(groups_[g], states_[g], grad_scale);
+  }
+  static void check_grad(std::size_t i, const TensorImpl& p) {
+    if (p.grad && (p.grad->dtype != p.dtype || !same_shape(*p.grad, p)))
+      fail<ShapeError>(Derived::name, ": parameter ", i, " is a ", p.dtype, " of shape ", p.shape(), ", its gradient a ", p.grad->dtype,
+                       " of shape ", p.grad->shape());
+  }
+  void step_group(Group& group, std::vector<State>& states, double grad_scale) {
+    CachedVector<Ref<TensorImpl>> copies;  // of what is not dense
+    const auto dense = [&](const Ref<TensorImpl>& t) {
+      if (is_dense(*t)) return t.get();
+      copies.push_back(dense_clone(*t, t->dtype));
+      return copies.back().get();
     };
-    std::vector<Kept> kept;
-    std::vector<Update> updates;
-    std::vector<std::int64_t> steps;
-    const auto slots = Derived::slots(group.options);
-    for (std::size_t i = 0; i < states.size(); ++i) {  // before anything is changed
-      const Ref<TensorImpl>& p = group.params[i];
-      if (p->grad && (p->grad->dtype != p->dtype || !same_shape(*p->grad, *p)))
-        fail<ShapeError>(Derived::name, ": parameter ", i, " is a ", p->dtype, " of shape ", p->shape(), ", its gradient a ",
-                         p->grad->dtype, " of shape ", p->grad->shape());
-    }
+    Updates updates;
+    updates.grad_scale = grad_scale;
+    updates.reserve(states.size());
+    const int slots = Derived::slots(group.options).size();
     for (std::size_t i = 0; i < states.size(); ++i) {
       const Ref<TensorImpl>& p = group.params[i];
       if (!p->grad) continue;
       State& s = states[i];
       Update u;
-      int k = 0;
-      for (const char* slot : slots) {
-        (void)slot;
+      for (int k = 0; k < slots; ++k) {
         if (!s.slot[k]) s.slot[k] = filled(*p, Derived::initial(group.options));
         u.slot[k] = s.slot[k]->data;
-        ++k;
       }
-      kept.push_back({densely(p), densely(p->grad)});
-      u.p = kept.back().p.get();
-      u.g = kept.back().g.get();
+      u.p = dense(p);
+      u.g = dense(p->grad);
+      u.step = ++s.step;
       updates.push_back(u);
-      steps.push_back(++s.step);
     }
     if (updates.empty()) return;
-    Derived::update(group.options, updates, steps);
+    Derived::update(group.options, updates);
     std::size_t at = 0;
     for (const auto& p : group.params) {
       if (!p->grad) continue;
-      if (kept[at].p != p) copy_elements(*p, *kept[at].p);
+      if (updates[at].p != p.get()) copy_elements(*p, *updates[at].p);
       p->storage->version.fetch_add(1, std::memory_order_relaxed);
       ++at;
     }

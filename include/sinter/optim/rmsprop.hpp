@@ -70,22 +70,22 @@ class RMSpropOf : public Optimizer<RMSpropOf<Options>, Options> {
   static constexpr const char* name = "RMSprop";
   RMSpropOf(ParameterList params, const Options& options = {}) : Optimizer<RMSpropOf, Options>(std::move(params), options) {}
 
-  static std::vector<const char*> slots(const RMSpropOptions& o) {
-    std::vector<const char*> names{"square_avg"};
-    if (o.centered()) names.push_back("grad_avg");
-    if (o.momentum() > 0) names.push_back("momentum_buffer");  // last, as a scheduler may turn it on
+  static Slots slots(const RMSpropOptions& o) {
+    Slots names{"square_avg"};
+    if (o.centered()) names.add("grad_avg");
+    if (o.momentum() > 0) names.add("momentum_buffer");  // last, as a scheduler may turn it on
     return names;
   }
   static double initial(const RMSpropOptions&) { return 0; }
-  static void update(const RMSpropOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>&) {
+  static void update(const RMSpropOptions& o, Updates& updates) {
     if (o.momentum() > 0) o.centered() ? run<true, true>(o, updates) : run<true, false>(o, updates);
     else o.centered() ? run<false, true>(o, updates) : run<false, false>(o, updates);
   }
 
  private:
   template <bool Momentum, bool Centered>
-  static void run(const RMSpropOptions& o, const std::vector<Update>& updates) {
-    update_all<1 + int(Momentum) + int(Centered)>(updates, [&](int, auto c) {
+  static void run(const RMSpropOptions& o, Updates& updates) {
+    update_all<1 + int(Momentum) + int(Centered)>(updates, [&](const Update&, auto c) {
       using C = decltype(c);
       return RMSpropRule<C, Momentum, Centered>{C(o.lr()), C(o.alpha()), C(1 - o.alpha()), C(o.eps()), C(o.weight_decay()), C(o.momentum())};
     });

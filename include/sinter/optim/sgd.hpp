@@ -61,22 +61,20 @@ class SGDOf : public Optimizer<SGDOf<Options>, Options> {
   static constexpr const char* name = "SGD";
   SGDOf(ParameterList params, const Options& options = {}) : Optimizer<SGDOf, Options>(std::move(params), options) {}
 
-  static std::vector<const char*> slots(const SGDOptions& o) {
-    return o.momentum() != 0 ? std::vector<const char*>{"momentum_buffer"} : std::vector<const char*>{};
-  }
+  static Slots slots(const SGDOptions& o) { return o.momentum() != 0 ? Slots{"momentum_buffer"} : Slots{}; }
   static double initial(const SGDOptions&) { return 0; }
-  static void update(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
-    if (o.momentum() == 0) return run<false, false>(o, updates, steps);
-    if (o.nesterov()) return run<true, true>(o, updates, steps);
-    run<true, false>(o, updates, steps);
+  static void update(const SGDOptions& o, Updates& updates) {
+    if (o.momentum() == 0) return run<false, false>(o, updates);
+    if (o.nesterov()) return run<true, true>(o, updates);
+    run<true, false>(o, updates);
   }
 
  private:
   template <bool Momentum, bool Nesterov>
-  static void run(const SGDOptions& o, const std::vector<Update>& updates, const std::vector<std::int64_t>& steps) {
-    update_all<Momentum ? 1 : 0>(updates, [&](int i, auto c) {
+  static void run(const SGDOptions& o, Updates& updates) {
+    update_all<Momentum ? 1 : 0>(updates, [&](const Update& u, auto c) {
       using C = decltype(c);
-      const double keep = steps[std::size_t(i)] == 1 ? 1 : 1 - o.dampening();
+      const double keep = u.step == 1 ? 1 : 1 - o.dampening();
       return SGDRule<C, Momentum, Nesterov>{C(o.lr()), C(o.momentum()), C(keep), C(o.weight_decay())};
     });
   }

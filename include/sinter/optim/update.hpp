@@ -2,10 +2,10 @@
 // The loop under every optimizer: each element of every parameter is read, updated with its gradient and state, and written
 // once, in lane blocks, in one parallel pass over all parameters. A rule states the arithmetic alone:
 //
-//   template <class V> void operator()(V& p, V g, V* s) const;     // V: a lane block or a number; s: the state's slots
+//   template <class V> void operator()(V& p, V g, V* s) const;     // V: a lane block; s: the state's slots
 #pragma once
 
-#include <vector>
+#include <algorithm>
 
 #include "sinter/core/copy.hpp"
 #include "sinter/core/parallel.hpp"
@@ -23,38 +23,55 @@ struct Update {
   TensorImpl* p = nullptr;
   const TensorImpl* g = nullptr;
   void* slot[max_slots] = {};
+  std::int64_t step = 1;  // the how many-th it is
+  double rate[2] = {};    // what else the rule needs for this parameter
+  std::int64_t first_chunk = 0;
+};
+
+// What one pass updates.
+struct Updates : CachedVector<Update> {
+  double grad_scale = 1;  // gradients are multiplied as they are read
 };
 
 inline DType state_dtype(DType t) { return t == DType::float64 ? DType::float64 : DType::float32; }
 
-// Elements of one type, in which rule computes; slots are at the same places as p.
+// Elements of one type, in which rule computes; slots are at the same places as p. The last block is as wide as the others,
+// so that an element's bits do not depend on its place.
 template <int Slots, class C, class Rule>
-void update_elements(C* p, const C* g, C* const* slot, std::int64_t n, const Rule& rule) {
-  constexpr int N = simd_bytes / int(sizeof(C));
+void update_elements(C* p, const C* g, C* const* slots, std::int64_t n, C grad_scale, const Rule& rule) {
+  constexpr int N = simd_bytes / int(sizeof(C)), S = Slots > 0 ? Slots : 1;
   using V = lane::Lanes<C, N>;
+  C* slot[S] = {};
+  for (int k = 0; k < Slots; ++k) slot[k] = slots[k];
+  const V scale(grad_scale);
   std::int64_t i = 0;
   for (; i + N <= n; i += N) {
-    V x = V::load(p + i), s[Slots > 0 ? Slots : 1];
+    V x = V::load(p + i), s[S];
     for (int k = 0; k < Slots; ++k) s[k] = V::load(slot[k] + i);
-    rule(x, V::load(g + i), s);
+    rule(x, V::load(g + i) * scale, s);
     for (int k = 0; k < Slots; ++k) s[k].store(slot[k] + i);
     x.store(p + i);
   }
-  for (; i < n; ++i) {
-    C s[Slots > 0 ? Slots : 1];
-    for (int k = 0; k < Slots; ++k) s[k] = slot[k][i];
-    rule(p[i], C(g[i]), s);
-    for (int k = 0; k < Slots; ++k) slot[k][i] = s[k];
+  if (const std::size_t bytes = std::size_t(n - i) * sizeof(C); bytes > 0) {
+    C in[S + 2][N] = {};
+    std::memcpy(in[0], p + i, bytes);
+    std::memcpy(in[1], g + i, bytes);
+    for (int k = 0; k < Slots; ++k) std::memcpy(in[2 + k], slot[k] + i, bytes);
+    V x = V::load(in[0]), s[S];
+    for (int k = 0; k < Slots; ++k) s[k] = V::load(in[2 + k]);
+    rule(x, V::load(in[1]) * scale, s);
+    for (int k = 0; k < Slots; ++k) std::memcpy(slot[k] + i, &s[k], bytes);
+    std::memcpy(p + i, &x, bytes);
   }
 }
 
 // Elements [begin, end) of one parameter. Those of half and bfloat16 pass through float.
 template <int Slots, class C, class Rule>
-void update_range(const Update& u, std::int64_t begin, std::int64_t end, const Rule& rule) {
+void update_range(const Update& u, std::int64_t begin, std::int64_t end, double grad_scale, const Rule& rule) {
   C* slot[max_slots] = {};
   for (int k = 0; k < Slots; ++k) slot[k] = static_cast<C*>(u.slot[k]) + begin;
   if (u.p->dtype == DType::float32 || u.p->dtype == DType::float64) {
-    update_elements<Slots, C>(static_cast<C*>(u.p->data) + begin, static_cast<const C*>(u.g->data) + begin, slot, end - begin, rule);
+    update_elements<Slots, C>(static_cast<C*>(u.p->data) + begin, static_cast<const C*>(u.g->data) + begin, slot, end - begin, C(grad_scale), rule);
     return;
   }
   constexpr std::int64_t stretch = 256;
@@ -64,34 +81,31 @@ void update_range(const Update& u, std::int64_t begin, std::int64_t end, const R
     char* at = static_cast<char*>(u.p->data) + 2 * begin;
     const char* from = static_cast<const char*>(u.g->data) + 2 * begin;
     for (std::int64_t i = 0; i < n; ++i) p[i] = C(widened(u.p->dtype, at + 2 * i)), g[i] = C(widened(u.p->dtype, from + 2 * i));
-    update_elements<Slots, C>(p, g, slot, n, rule);
+    update_elements<Slots, C>(p, g, slot, n, C(grad_scale), rule);
     for (std::int64_t i = 0; i < n; ++i) store_as(u.p->dtype, at + 2 * i, double(p[i]));
     for (int k = 0; k < Slots; ++k) slot[k] += n;
   }
 }
 
-// Updates all parameters; rule(i, C{}) is that of parameter i in the compute type C. Chunks are cut alike for any number
-// of threads.
+// Updates all parameters; make_rule(update, C{}) is a parameter's rule in the compute type C. Parameters are cut into chunks
+// of one size for any number of threads.
 template <int Slots, class MakeRule>
-void update_all(const std::vector<Update>& updates, const MakeRule& make_rule) {
+void update_all(Updates& updates, const MakeRule& make_rule) {
   constexpr std::int64_t grain = 8192;
-  struct Chunk {
-    int update;
-    std::int64_t begin;
-  };
-  std::vector<Chunk> chunks;
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < updates.size(); ++i) {
-    const std::int64_t n = updates[i].p->numel();
+  std::int64_t total = 0, chunks = 0;
+  for (Update& u : updates) {
+    const std::int64_t n = u.p->numel();
     total += n;
-    for (std::int64_t b = 0; b < n; b += grain) chunks.push_back({int(i), b});
+    u.first_chunk = chunks;
+    chunks += (n + grain - 1) / grain;
   }
-  parallel_for(std::int64_t(chunks.size()), total >= parallel_threshold, [&](std::int64_t c) {
-    const Chunk& chunk = chunks[std::size_t(c)];
-    const Update& u = updates[std::size_t(chunk.update)];
-    const std::int64_t end = std::min(u.p->numel(), chunk.begin + grain);
-    if (u.p->dtype == DType::float64) update_range<Slots, double>(u, chunk.begin, end, make_rule(chunk.update, double{}));
-    else update_range<Slots, float>(u, chunk.begin, end, make_rule(chunk.update, float{}));
+  const double scale = updates.grad_scale;
+  parallel_for(chunks, total >= parallel_threshold, [&](std::int64_t c) {
+    // The last that begins at or before c. (Those without elements begin where the next one does.)
+    const Update& u = *std::prev(std::upper_bound(updates.begin(), updates.end(), c, [](std::int64_t i, const Update& at) { return i < at.first_chunk; }));
+    const std::int64_t begin = (c - u.first_chunk) * grain, end = std::min(u.p->numel(), begin + grain);
+    if (u.p->dtype == DType::float64) update_range<Slots, double>(u, begin, end, scale, make_rule(u, double{}));
+    else update_range<Slots, float>(u, begin, end, scale, make_rule(u, float{}));
   });
 }
 
