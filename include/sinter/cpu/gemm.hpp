@@ -17,7 +17,7 @@ inline constexpr std::int64_t product_threshold = 1 << 19;
 // How a product is computed: by tiles or by dots, maybe as c^T = b^T @ a^T, maybe as a sum of products over parts of the sum.
 struct Method {
   bool flipped = false, dots = false;
-  std::int64_t part = 0;  // the extent of a part of the sum
+  std::int64_t part = 0, deep = 0;  // the extents of a part of the sum, and of what a block takes of it at a time
 };
 
 // The vector instructions of a block for each step of the sum, roughly.
@@ -38,29 +38,31 @@ Method method_of(const Operand<T>& left, const Operand<T>& right, std::int64_t i
   const double plain = tile_cost(left, right, inner, c.rows, c.columns, c.column_step == 1 || c.columns == 1);
   const double flipped = tile_cost(right, left, inner, c.columns, c.rows, c.row_step == 1 || c.rows == 1);
   method.flipped = flipped < plain;
-  if (std::is_floating_point_v<T> && left.in_memory() && right.in_memory() && left.depth_step == 1 && right.depth_step == 1 && inner >= M::width) {
+  if (std::is_floating_point_v<T> && left.in_memory() && right.in_memory() && inner >= M::width) {
     const double area = double(c.rows * c.columns);
-    method.dots = area / M::width * 1.3 + area * 4 / double(inner) < std::min(plain, flipped);
-    if (method.dots) method.flipped = c.rows > c.columns && c.columns < 4;
+    const double copies = (left.depth_step == 1 ? 0 : double(c.rows)) + (right.depth_step == 1 ? 0 : double(c.columns));
+    method.dots = area / M::width * 1.3 + area * 4 / double(inner) + copies < std::min(plain, flipped);
+    if (method.dots) method.flipped = c.columns < 4 && c.rows > c.columns;
   }
   constexpr std::int64_t part = 4096, most = 16;
   method.part = inner;
   if (c.rows * c.columns <= 16384 && inner >= 2 * part) method.part = even_part(inner, std::max(part, (inner + most - 1) / most), 64);
+  method.deep = method.flipped ? depth_of(left, method.part, c.columns, c.rows) : depth_of(right, method.part, c.rows, c.columns);
   return method;
 }
 
 // c = left @ right, or c += left @ right, by the calling thread.
 template <class T>
-void method_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add, Finish finish,
-                    Spot at) {
-  if (!method.dots) return block_product(left, right, inner, c, add, finish, at);
+void method_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add,
+                    const Finish& finish, const Spot& at) {
+  if (!method.dots) return block_product(left, right, inner, c, add, finish, at, method.deep);
   dot_product(left, right, inner, c, add);
   at.finish(finish, 0, c.rows, 0, c.columns);
 }
 
 // A small result of a long sum: parts of the sum on several threads, added in order.
 template <class T>
-void parted_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add, bool wide) {
+void parted_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add, bool wide) {
   const std::int64_t parts = (inner + method.part - 1) / method.part, area = c.rows * c.columns;
   Scratch<T> sums((parts - 1) * area);
   T* const rest = sums.data;
@@ -83,12 +85,16 @@ struct Placement {
 
 // `count` products of one size and layout: c = left @ right, or c += left @ right.
 template <class T>
-void operand_products(std::int64_t count, Operand<T> left, Operand<T> right, std::int64_t inner, Matrix<T> c, bool add, Placement<T> place,
-                      Finish finish, bool threaded = true) {
+void operand_products(std::int64_t count, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add,
+                      const Placement<T>& place, const Finish& finish, bool threaded = true) {
   using M = Tile<T>;
   if (count == 0 || c.rows == 0 || c.columns == 0) return;
   const Method method = method_of(left, right, inner, c);
   const bool wide = threaded && count * c.rows * c.columns * std::max<std::int64_t>(inner, 8) >= product_threshold;
+  if (count == 1 && !wide && !place.run && method.part == inner) {
+    if (method.flipped) return method_product(method, right, left, inner, c.t(), add, finish, Spot{0, 0, 0, true});
+    return method_product(method, left, right, inner, c, add, finish, Spot{});
+  }
   const auto placed = [&](std::int64_t i, auto&& f) {
     Operand<T> x = left, y = right;
     Matrix<T> z = c;

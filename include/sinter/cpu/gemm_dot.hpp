@@ -10,48 +10,46 @@ inline namespace SINTER_ABI {
 namespace cpu {
 
 // The lanes of a vector, added in halves until four are left.
-template <class T, int N>
-SINTER_HD void add_halves(const T* lanes, typename Four<T>::Vector& four) {
+template <class T, int N, class V>
+SINTER_HD void add_halves(const V& lanes, typename Four<T>::Vector& four) {
   if constexpr (N <= 4) {
     four = typename Four<T>::Vector{};
-    std::memcpy(&four, lanes, N * sizeof(T));
+    std::memcpy(&four, &lanes, N * sizeof(T));
   } else {
     typedef T Half __attribute__((vector_size(N / 2 * sizeof(T))));
     Half low, high;
-    std::memcpy(&low, lanes, sizeof low);
-    std::memcpy(&high, lanes + N / 2, sizeof high);
+    std::memcpy(&low, &lanes, sizeof low);
+    std::memcpy(&high, reinterpret_cast<const char*>(&lanes) + sizeof low, sizeof high);
     low += high;
-    T halves[N / 2];
-    std::memcpy(halves, &low, sizeof low);
-    add_halves<T, N / 2>(halves, four);
+    add_halves<T, N / 2>(low, four);
   }
 }
 
-// R rows by C columns. Vectors of one element at most `chains` at a time, so that additions do not wait for each other.
-template <class T, int R, int C>
-[[gnu::noinline]] void dot_tile(std::int64_t inner, const T* a, std::int64_t a_step, const T* b, std::int64_t b_step, Matrix<T> c, bool add) {
+// R rows by four columns, which may be the same. The vectors of an element are added in two chains where there are few of
+// them, so that additions do not wait for each other.
+template <class T, int R>
+[[gnu::noinline]] void dot_tile(std::int64_t inner, const T* a, std::int64_t a_step, const T* const (&b)[4], T* to) {
   using M = Tile<T>;
   using Vector = typename M::Vector;
   using F = Four<T>;
-  constexpr int width = M::width, chains = R * C <= 4 ? 2 : 1;
-  Vector sum[chains][R][C] = {};
+  constexpr int width = M::width, chains = R == 1 ? 2 : 1;
+  Vector sum[chains][R][4] = {};
+  const T *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
   const auto step = [&](int chain, std::int64_t k, int from) {
-    Vector right[C], left[R];
-#pragma GCC unroll 4
-    for (int j = 0; j < C; ++j) right[j] = M::load(b + j * b_step + k);
+    Vector right[4] = {M::load(b0 + k), M::load(b1 + k), M::load(b2 + k), M::load(b3 + k)}, left[R];
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i) left[i] = M::load(a + i * a_step + k);
     if (from > 0) {  // the last vector again, without the lanes that were added before
       typedef typename F::Index Indices __attribute__((vector_size(simd_bytes)));
       Indices lane;
       for (int l = 0; l < width; ++l) lane[l] = l;
-      for (int j = 0; j < C; ++j) right[j] = lane >= from ? right[j] : Vector{};
-      for (int i = 0; i < R; ++i) left[i] = lane >= from ? left[i] : Vector{};
+      for (Vector& v : right) v = lane >= from ? v : Vector{};
+      for (Vector& v : left) v = lane >= from ? v : Vector{};
     }
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-      for (int j = 0; j < C; ++j) sum[chain][i][j] += left[i] * right[j];
+      for (int j = 0; j < 4; ++j) sum[chain][i][j] += left[i] * right[j];
   };
   std::int64_t k = 0;
   for (; k + chains * width <= inner; k += chains * width)
@@ -59,35 +57,55 @@ template <class T, int R, int C>
     for (int chain = 0; chain < chains; ++chain) step(chain, k + chain * width, 0);
   if (chains > 1 && k + width <= inner) step(0, k, 0), k += width;
   if (k < inner) step(chains - 1, inner - width, int(k - (inner - width)));
+#pragma GCC unroll 4
   for (int i = 0; i < R; ++i) {
-    typename F::Vector four[4] = {};
-    for (int j = 0; j < C; ++j) {
-      Vector total = sum[0][i][j];
-      if constexpr (chains > 1) total += sum[1][i][j];
-      T lanes[width];
-      M::store(lanes, total);
-      add_halves<T, width>(lanes, four[j]);
+    typename F::Vector four[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      if constexpr (chains > 1) sum[0][i][j] += sum[1][i][j];
+      add_halves<T, width>(sum[0][i][j], four[j]);
     }
     F::transpose(four);
     const typename F::Vector totals = (four[0] + four[1]) + (four[2] + four[3]);
-    T* to = c.data + i * c.row_step;
-    for (int j = 0; j < C; ++j, to += c.column_step) *to = add ? *to + totals[j] : totals[j];
+    std::memcpy(to + 4 * i, &totals, sizeof totals);
   }
 }
 
-// c = left @ right for operands whose depth_step is 1 and an `inner` of at least a vector; cut it only at multiples of 4.
+// A side as it lies when it lies along the sum, or a copy that does.
 template <class T>
-void dot_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add) {
-  constexpr int R = simd_bytes == 64 ? 4 : 2;
-  const T* a = left.at(0, 0);
-  const T* b = right.at(0, 0);
-  const std::int64_t x = left.lane_step, y = right.lane_step;
-  for (std::int64_t j = 0; j < c.columns;) {
-    const bool four = c.columns - j >= 4;
-    std::int64_t i = 0;
-    for (; i + R <= c.rows; i += R) (four ? dot_tile<T, R, 4> : dot_tile<T, R, 1>)(inner, a + i * x, x, b + j * y, y, c.part(i, j, R, 4), add);
-    for (; i < c.rows; ++i) (four ? dot_tile<T, 1, 4> : dot_tile<T, 1, 1>)(inner, a + i * x, x, b + j * y, y, c.part(i, j, 1, 4), add);
-    j += four ? 4 : 1;
+struct Along {
+  Operand<T> side;
+  Scratch<T> copy;
+  Along(const Operand<T>& from, std::int64_t lanes, std::int64_t inner) : side(from), copy(from.depth_step == 1 ? 0 : lanes * inner) {
+    if (from.depth_step == 1) return;
+    for (std::int64_t l = 0; l < lanes; ++l)
+      for (std::int64_t k = 0; k < inner; ++k) copy.data[l * inner + k] = *from.at(l, k);
+    side = Operand<T>::lanes_of(static_cast<const T*>(copy.data), inner, 1);
+  }
+};
+
+// c = left @ right, or c += left @ right, for operands in memory and an `inner` of at least a vector, by the calling thread.
+// Rows that are computed apart are cut at multiples of 4, columns anywhere.
+template <class T>
+void dot_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add) {
+  constexpr std::int64_t most = simd_bytes == 64 ? 4 : 2;
+  const Along<T> x(left, c.rows, inner), y(right, c.columns, inner);
+  for (std::int64_t j = 0; j < c.columns; j += 4) {
+    const std::int64_t n = std::min<std::int64_t>(4, c.columns - j);
+    const T* b[4];
+    for (std::int64_t l = 0; l < 4; ++l) b[l] = y.side.at(j + std::min(l, n - 1), 0);
+    for (std::int64_t i = 0; i < c.rows;) {
+      const std::int64_t rows = c.rows - i >= most ? most : c.rows - i >= 2 ? 2 : 1;
+      T sums[4 * most];
+      const auto tile = rows == 1 ? dot_tile<T, 1> : rows == 2 ? dot_tile<T, 2> : dot_tile<T, most>;
+      tile(inner, x.side.at(i, 0), x.side.lane_step, b, sums);
+      for (std::int64_t r = 0; r < rows; ++r)
+        for (std::int64_t l = 0; l < n; ++l) {
+          T& to = c.data[(i + r) * c.row_step + (j + l) * c.column_step];
+          to = add ? to + sums[4 * r + l] : sums[4 * r + l];
+        }
+      i += rows;
+    }
   }
 }
 

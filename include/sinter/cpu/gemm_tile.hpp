@@ -34,27 +34,41 @@ inline std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t un
 
 // A tile that is not full, or whose columns are apart.
 template <class T>
-[[gnu::noinline]] void store_edge(const T* from, std::int64_t step, Matrix<T> c, bool add) {
-  if (c.row_step == 1) {  // the transposed result
-    for (std::int64_t j = 0; j < c.columns; ++j)
-      for (std::int64_t i = 0; i < c.rows; ++i) {
-        T& to = c.data[i + j * c.column_step];
-        to = add ? to + from[i * step + j] : from[i * step + j];
+[[gnu::noinline]] void store_edge(const T* from, std::int64_t step, const Matrix<T>& c, bool add) {
+  using F = Four<T>;
+  const auto put = [&](std::int64_t i, std::int64_t j) {
+    T& to = c.data[i * c.row_step + j * c.column_step];
+    to = add ? to + from[i * step + j] : from[i * step + j];
+  };
+  std::int64_t i = 0, j = 0;
+  if (c.row_step == 1 && c.column_step != 1) {  // the transposed result
+    for (; i + 4 <= c.rows; i += 4)
+      for (j = 0; j < c.columns; j += 4) {
+        T four[16];
+        F::transpose(four, 4, from + i * step + j, step);  // the tile has whole vectors
+        for (int l = 0; l < 4 && j + l < c.columns; ++l) {
+          T* to = c.data + i + (j + l) * c.column_step;
+          for (int r = 0; r < 4; ++r) to[r] = add ? to[r] + four[l * 4 + r] : four[l * 4 + r];
+        }
       }
-    return;
-  }
-  for (std::int64_t i = 0; i < c.rows; ++i)
-    for (std::int64_t j = 0; j < c.columns; ++j) {
-      T& to = c.data[i * c.row_step + j * c.column_step];
-      to = add ? to + from[i * step + j] : from[i * step + j];
+  } else if (c.column_step == 1) {
+    const std::int64_t whole = c.columns / 4 * 4;
+    for (i = 0; i < c.rows; ++i) {
+      T* to = c.data + i * c.row_step;
+      for (j = 0; j < whole; j += 4)
+        for (int l = 0; l < 4; ++l) to[j + l] = add ? to[j + l] + from[i * step + j + l] : from[i * step + j + l];
+      for (; j < c.columns; ++j) put(i, j);
     }
+  }
+  for (; i < c.rows; ++i)
+    for (j = 0; j < c.columns; ++j) put(i, j);
 }
 
 // R rows by V vectors of the result over `depth`. Row r of the left is a[r * lane_step + d * depth_step], the right's vectors
 // are b + d * b_step.
 template <class T, int R, int V>
 [[gnu::noinline]] void tile_product(std::int64_t depth, const T* a, std::int64_t lane_step, std::int64_t depth_step, const T* b, std::int64_t b_step,
-                                    Matrix<T> c, bool add) {
+                                    const Matrix<T>& c, bool add) {
   using M = Tile<T>;
   using Vector = typename M::Vector;
   constexpr int width = M::width, half = (R + 1) / 2;
@@ -86,7 +100,6 @@ template <class T, int R, int V>
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) M::store(edge + (r * V + v) * width, sum[r][v]);
-    c.rows = R;
     store_edge(edge, V * width, c, add);
   }
 }
@@ -99,7 +112,7 @@ struct LeftBlock {
 };
 
 template <class T, int R, int V>
-SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, LeftBlock<T> a, const T* b, std::int64_t b_step, Matrix<T> c, bool add) {
+SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step, const Matrix<T>& c, bool add) {
   for (; i + R <= c.rows; i += R) {
     if (a.lane_step == 0) tile_product<T, R, V>(depth, a.data + i * depth, 1, R, b, b_step, c.part(i, 0, R, c.columns), add);
     else tile_product<T, R, V>(depth, a.data + i * a.lane_step, a.lane_step, a.depth_step, b, b_step, c.part(i, 0, R, c.columns), add);
@@ -107,13 +120,18 @@ SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, LeftBlo
   return i;
 }
 
-// A panel of the right times a block of the left, with only as many vectors as there are columns for.
+// The vectors of the panel that begins where `columns` are left: as many as needed, but powers of two.
+template <class T>
+constexpr int panel_vectors(std::int64_t columns) {
+  constexpr int width = Tile<T>::width;
+  if (columns <= width) return 1;
+  return Tile<T>::vectors < 4 || columns <= 3 * width ? 2 : 4;
+}
+
+// A panel of the right times a block of the left.
 template <class T, int V>
-void panel_product(std::int64_t depth, LeftBlock<T> a, const T* b, std::int64_t b_step, Matrix<T> c, bool add) {
-  if constexpr (V > 1)
-    if (c.columns <= (V - 1) * Tile<T>::width) return panel_product<T, V - 1>(depth, a, b, b_step, c, add);
+void panel_product(std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step, const Matrix<T>& c, bool add) {
   std::int64_t i = strip_product<T, Tile<T>::rows, V>(0, depth, a, b, b_step, c, add);
-  i = strip_product<T, 4, V>(i, depth, a, b, b_step, c, add);
   i = strip_product<T, 2, V>(i, depth, a, b, b_step, c, add);
   strip_product<T, 1, V>(i, depth, a, b, b_step, c, add);
 }
@@ -122,7 +140,7 @@ void panel_product(std::int64_t depth, LeftBlock<T> a, const T* b, std::int64_t 
 template <class T>
 void pack_left(T* to, const Operand<T>& left, std::int64_t k, std::int64_t depth, std::int64_t i0, std::int64_t rows) {
   for (std::int64_t i = 0; i < rows;) {
-    const std::int64_t rest = rows - i, width = rest >= Tile<T>::rows ? Tile<T>::rows : rest >= 4 ? 4 : rest >= 2 ? 2 : 1;
+    const std::int64_t rest = rows - i, width = rest >= Tile<T>::rows ? Tile<T>::rows : rest >= 2 ? 2 : 1;
     left.panel(to + i * depth, int(width), k, depth, i0 + i, int(width));
     i += width;
   }
@@ -141,10 +159,43 @@ bool reads_right(const Operand<T>& right, std::int64_t rows, std::int64_t inner)
   return rows <= 4 * Tile<T>::rows || inner * right.depth_step * std::int64_t(sizeof(T)) <= 128 << 10;
 }
 
-// c = left @ right, or c += left @ right, by the calling thread; `inner` is the extent summed over. Fast where c's columns are
-// contiguous. Blocks of one result may be computed apart: their operands and c begin at the block, and `at` says where that is.
+// The extent of the sum that a block takes at a time. A few rows read a right that is not in the cache a few whole rows at a
+// time, everything else a panel that stays in it.
 template <class T>
-void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, Matrix<T> c, bool add, Finish finish = {}, Spot at = {}) {
+std::int64_t depth_of(const Operand<T>& right, std::int64_t inner, std::int64_t rows, std::int64_t columns) {
+  const bool streams = rows <= Tile<T>::rows && right.in_memory() && right.lane_step == 1 && inner * columns * std::int64_t(sizeof(T)) > 512 << 10;
+  return streams ? 16 : even_part(inner, Tile<T>::deep, 8);
+}
+
+// c = left @ right where the sum has one term: row by row, since storing is the work.
+template <class T>
+void outer_product(const Operand<T>& left, const Operand<T>& right, const Matrix<T>& c, bool add) {
+  using M = Tile<T>;
+  constexpr int width = M::width;
+  for (std::int64_t i = 0; i < c.rows; ++i) {
+    T x;
+    left.panel(&x, 1, 0, 1, i, 1);
+    T* to = c.data + i * c.row_step;
+    std::int64_t j = 0;
+    if (right.in_memory() && right.lane_step == 1 && c.column_step == 1)
+      for (const T* from = right.at(0, 0); j + width <= c.columns; j += width) {
+        const typename M::Vector y = x * M::load(from + j);
+        M::store(to + j, add ? M::load(to + j) + y : y);
+      }
+    for (T y; j < c.columns; ++j) {
+      right.panel(&y, 1, 0, 1, j, 1);
+      T& z = to[j * c.column_step];
+      z = add ? z + x * y : x * y;
+    }
+  }
+}
+
+// c = left @ right, or c += left @ right, by the calling thread; `inner` is the extent summed over, `deep` of it at a time. Fast
+// where c's columns are contiguous. Blocks of one result may be computed apart, if with one `deep`: their operands and c begin
+// at the block, and `at` says where that is.
+template <class T>
+void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add, const Finish& finish = {},
+                   const Spot& at = {}, std::int64_t deep = 0) {
   using M = Tile<T>;
   if (c.rows == 0 || c.columns == 0) return;
   if (inner == 0) {
@@ -152,11 +203,17 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
       for (std::int64_t j = 0; j < c.columns; ++j) c.data[i * c.row_step + j * c.column_step] = T(0);
     return at.finish(finish, 0, c.rows, 0, c.columns);
   }
-  const std::int64_t deep = even_part(inner, M::deep, 8), tall = even_part(c.rows, M::tall, M::rows);
-  const std::int64_t broad = even_part(c.columns, M::broad, M::columns);
+  if (inner == 1 && right.in_memory()) {
+    outer_product(left, right, c, add);
+    return at.finish(finish, 0, c.rows, 0, c.columns);
+  }
+  if (deep == 0) deep = even_part(inner, M::deep, 8);
+  // With a short sum storing is the work, and whole rows are stored best.
+  const std::int64_t tall = inner <= 16 ? M::rows : even_part(c.rows, M::tall, M::rows), broad = even_part(c.columns, M::broad, M::columns);
   const bool read_left = reads_left(left, c.rows, c.columns, inner), read_right = reads_right(right, c.rows, inner);
-  const std::int64_t padded = (broad + M::width - 1) / M::width * M::width;
-  Scratch<T> packed_left(read_left ? 0 : tall * deep), packed_right(read_right ? M::columns * deep : padded * deep);
+  const std::int64_t padded = read_right ? M::columns : (broad + M::width - 1) / M::width * M::width;
+  const bool packs_right = !read_right || c.columns % M::width != 0;
+  Scratch<T> packed_left(read_left ? 0 : std::min(tall, c.rows) * deep), packed_right(packs_right ? padded * deep : 0);
   for (std::int64_t j0 = 0; j0 < c.columns; j0 += broad) {
     const std::int64_t columns = std::min(broad, c.columns - j0);
     for (std::int64_t k = 0; k < inner; k += deep) {
@@ -166,16 +223,17 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
         if (!read_left) pack_left(packed_left.data, left, k, depth, i0, rows);
         const LeftBlock<T> a = read_left ? LeftBlock<T>{left.at(i0, k), left.lane_step, left.depth_step} : LeftBlock<T>{packed_left.data, 0, 0};
         std::int64_t finished = 0;
-        for (std::int64_t j = 0; j < columns; j += M::columns) {
-          const int m = int(std::min<std::int64_t>(M::columns, columns - j)), vectors = (m + M::width - 1) / M::width * M::width;
+        for (std::int64_t j = 0; j < columns;) {
+          const int vectors = panel_vectors<T>(columns - j), whole = vectors * M::width, m = int(std::min<std::int64_t>(whole, columns - j));
           T* panel = packed_right.data + (read_right ? 0 : j * depth);
-          const bool as_it_lies = read_right && m == vectors;
-          if (!as_it_lies && (i0 == 0 || read_right)) right.panel(panel, vectors, k, depth, j0 + j, m);
-          panel_product<T, M::vectors>(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : vectors,
-                                       c.part(i0, j0 + j, rows, m), add || k > 0);
-          if (k + depth == inner && (j + m == columns || rows * (j + m - finished) >= 4096)) {
-            at.finish(finish, i0, i0 + rows, j0 + finished, j0 + j + m);
-            finished = j + m;
+          const bool as_it_lies = read_right && m == whole;
+          if (!as_it_lies && i0 == 0) right.panel(panel, whole, k, depth, j0 + j, m);
+          const auto product = vectors == 1 ? panel_product<T, 1> : vectors == 2 ? panel_product<T, 2> : panel_product<T, M::vectors>;
+          product(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : whole, c.part(i0, j0 + j, rows, m), add || k > 0);
+          j += m;
+          if (k + depth == inner && (j == columns || rows * (j - finished) >= 4096)) {
+            at.finish(finish, i0, i0 + rows, j0 + finished, j0 + j);
+            finished = j;
           }
         }
       }
