@@ -124,6 +124,7 @@ struct Node {
   };
   std::atomic<int> refs{1};
   std::uint64_t sequence = 0;
+  std::uint64_t group = 0;  // the statement that it is a part of, where that has several
   std::uint64_t visit = 0;  // the backward pass that has queued it
   const char* name = "";
   void (*run)(Node&) = nullptr;

@@ -87,15 +87,16 @@ inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n
 // Writes the gradients of all wanted leaves of e, whose shape is `shape` and whose plan p, in the types that e computes in.
 // Leaves whose value no slope needs may be empty handles.
 template <class E, class P, class Up>
-void adjoint(const E& e, const P& p, const std::int64_t* shape, Up up, const Source* upstream, const GradientTarget* targets) {
+void adjoint(const E& e, const P& p, const std::int64_t* shape, Up up, const Source* upstream, const GradientTarget* targets,
+             Stages* later = nullptr) {
   Space space;
   start(space, E::rank, shape);
-  add_sources(space, Operands<E>(e).at, E::leaves);
+  const Operands<E> in(e);
+  add_sources(space, in.at, E::leaves);
   const unsigned wanted = add_gradients(space, targets, E::leaves);
   for (int k = 0; k < Up::sources; ++k) space.source[space.sources++] = upstream[k];
-  space.collapse();
   const cpu::Adjoint<P, Up> a{p, up, wanted};
-  Driver(space, cpu::adjoint_kernel<P, Up>, &a, cpu::block_of<P>).run();
+  launch(space, cpu::adjoint_kernel<P, Up>, &a, sizeof(a), cpu::block_of<P>, in.at, E::leaves, later);
 }
 
 // Adds x to the elements of a dense tensor (`numel` from `base` on) that `view` shows, once for each time it shows them.

@@ -4,32 +4,35 @@
 
 #include "sinter/eval/cpu.hpp"
 #include "sinter/eval/operands.hpp"
+#include "sinter/eval/stages.hpp"
 #include "sinter/expr/reduce.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
 
+// `later`, where it is given, keeps the kernel for a pass over memory together with others.
+
 // out = e, e being free of heavy nodes and broadcast to out's shape.
 template <class T, int R, class E>
-void assign(const Leaf<T, R>& out, const E& e) {
+void assign(const Leaf<T, R>& out, const E& e, Stages* later = nullptr) {
   static_assert(!E::heavy, "sinter: heavy nodes are computed before the fused loop");
   Space space;
   start(space, R, out.impl->sizes);
-  add_sources(space, Operands<E>(e).at, E::leaves);
+  const Operands<E> in(e);
+  add_sources(space, in.at, E::leaves);
   add_target(space, *out.impl);
-  space.collapse();
   const auto p = plan::lower<0>(e);
   using P = std::decay_t<decltype(p)>;
-  Driver(space, cpu::map_kernel<P, T>, &p, cpu::block_of<P>).run();
+  launch(space, cpu::map_kernel<P, T>, &p, sizeof(P), cpu::block_of<P>, in.at, E::leaves, later);
 }
 
 // The value of a fused expression in a fresh tensor, outside of the graph.
 template <class E>
-auto compute(const E& e) {
+auto compute(const E& e, Stages* later = nullptr) {
   using T = typename E::value_type;
   common_device("eval", Operands<E>(e).at, E::leaves);
   Leaf<T, E::rank> out(TensorImpl::empty(dtype_of<T>(), e.shape()));
-  assign(out, e);
+  assign(out, e, later);
   return out;
 }
 
@@ -58,27 +61,30 @@ void add_fold(Space& space, const TensorImpl& out, unsigned mask, bool keep) {
 
 // The value of a reduction whose operand is free of heavy nodes.
 template <class Reducer, class E, int K, bool Keep>
-auto compute(const Reduce<Reducer, E, K, Keep>& r) {
+auto compute(const Reduce<Reducer, E, K, Keep>& r, Stages* later = nullptr) {
   using T = typename E::value_type;
   using C = compute_t<T>;
   constexpr int R = Reduce<Reducer, E, K, Keep>::rank;
-  common_device(Reducer::name, Operands<E>(r.e).at, E::leaves);
+  const Operands<E> in(r.e);
+  common_device(Reducer::name, in.at, E::leaves);
   Leaf<C, R> out(TensorImpl::empty(dtype_of<C>(), r.sizes));
   Space space;
   const auto shape = r.e.shape();
   start(space, E::rank, shape.d);
-  add_sources(space, Operands<E>(r.e).at, E::leaves);
+  add_sources(space, in.at, E::leaves);
   add_fold<Reducer, C>(space, *out.impl, r.mask, Keep);
-  space.collapse();
   const auto p = plan::lower<0>(r.e);
   using P = std::decay_t<decltype(p)>;
-  Driver(space, cpu::reduce_kernel<Reducer, P>, &p, cpu::block_of<P>).run();
+  Stage* kept = launch(space, cpu::reduce_kernel<Reducer, P>, &p, sizeof(P), cpu::block_of<P>, in.at, E::leaves, later);
   const std::int64_t n = r.sizes.numel();
-  if (r.scale != 1)
-    for (std::int64_t i = 0; i < n; ++i) out.data()[i] = C(double(out.data()[i]) * r.scale);
+  if (r.scale != 1) {
+    if (kept) kept->scale = r.scale, kept->multiply = cpu::multiply<C>;
+    else cpu::multiply<C>(static_cast<char*>(out.impl->data), n, r.scale);
+  }
   if constexpr (std::is_same_v<C, T>) {
     return out;
   } else {
+    if (kept) later->run();
     Leaf<T, R> narrow(TensorImpl::empty(dtype_of<T>(), r.sizes));
     for (std::int64_t i = 0; i < n; ++i) narrow.data()[i] = T(out.data()[i]);
     return narrow;

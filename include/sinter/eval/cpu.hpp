@@ -73,11 +73,16 @@ void reduce_kernel(const void* plan, const char* const* source, const std::int64
   constexpr int N = block_of<P>;
   const Sources<P::leaves> from(source, step);
   const Targets<1> to(target, mode);
-  op::Lanes<T, N> total(Reducer::template neutral<T>());
-  for (std::int64_t j = 0; j < n; j += N) write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), total);
+  // Four totals that take turns: none waits for the one before.
+  op::Lanes<T, N> total(Reducer::template neutral<T>()), next = total, third = total, last = total;
+  for (std::int64_t j = 0; j < n; j += N) {
+    write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), total);
+    const op::Lanes<T, N> first = total;
+    total = next, next = third, third = last, last = first;
+  }
   if (to.mode[0] == fold_all) {
     T* out = reinterpret_cast<T*>(to.data[0]);
-    *out = Reducer::combine(*out, Reducer::horizontal(total));
+    *out = Reducer::combine(*out, Reducer::horizontal(Reducer::combine(Reducer::combine(total, next), Reducer::combine(third, last))));
   }
 }
 
@@ -95,6 +100,12 @@ void fold(char* to, const char* from, std::int64_t stride, std::int64_t n) {
 }
 template <class Reducer, class T>
 void fill(char* to, std::int64_t n) { std::fill_n(reinterpret_cast<T*>(to), n, Reducer::template neutral<T>()); }
+
+template <class T>
+void multiply(char* to, std::int64_t n, double by) {
+  T* out = reinterpret_cast<T*>(to);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = T(double(out[i]) * by);
+}
 
 template <int I, class T, int N>
 struct Slot {

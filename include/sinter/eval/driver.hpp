@@ -10,6 +10,7 @@
 #include "sinter/core/parallel.hpp"
 #include "sinter/core/tensor_impl.hpp"
 #include "sinter/eval/space.hpp"
+#include "sinter/op/lane.hpp"
 
 namespace sinter {
 
@@ -22,6 +23,15 @@ using Kernel = void (*)(const void* plan, const char* const* source, const std::
 
 inline namespace SINTER_ABI {  // compiled for the instruction set of the file that includes it
 
+// Folds `chunks` dense images of a target into it, in order.
+inline void fold_partial(const Target& g, const char* partial, std::int64_t chunks) {
+  constexpr std::int64_t grain = 4096;
+  parallel_for((g.numel + grain - 1) / grain, g.numel * chunks >= parallel_threshold, [&](std::int64_t b) {
+    const std::int64_t begin = b * grain, n = std::min(grain, g.numel - begin);
+    for (std::int64_t c = 0; c < chunks; ++c) g.fold(g.data + begin * g.bytes, partial + (c * g.numel + begin) * g.bytes, 1, n);
+  });
+}
+
 class Driver {
  public:
   Driver(Space& space, Kernel kernel, const void* plan, int block)
@@ -33,6 +43,9 @@ class Driver {
   void region(std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) const {
     if (row0 < row1 && column0 < column1) walk(row0, row1, column0, column1, nullptr);
   }
+
+  // All of it on this thread, for those who cut the space themselves.
+  void serial() { region(0, rows_, 0, inner_); }
 
   // Runs the kernel over the whole space. Targets that fold must have been filled or hold what is to be added to.
   void run() {
@@ -114,16 +127,8 @@ class Driver {
       if (rows_pay) walk(begin, end, 0, inner_, own_data);
       else walk(0, rows_, begin * column_block, std::min(inner_, end * column_block), own_data);
     });
-    for (int t = 0; t < s_.targets; ++t) {
-      if (!partial[t]) continue;
-      const Target& g = s_.target[t];
-      constexpr std::int64_t grain = 4096;
-      parallel_for((g.numel + grain - 1) / grain, g.numel * chunks >= parallel_threshold, [&](std::int64_t b) {
-        const std::int64_t begin = b * grain, n = std::min(grain, g.numel - begin);
-        for (std::int64_t c = 0; c < chunks; ++c)
-          g.fold(g.data + begin * g.bytes, partial[t] + (c * g.numel + begin) * g.bytes, 1, n);
-      });
-    }
+    for (int t = 0; t < s_.targets; ++t)
+      if (partial[t]) fold_partial(s_.target[t], partial[t], chunks);
   }
 
   struct Segment {
@@ -281,7 +286,13 @@ class Driver {
   }
   static void gather(char* to, const char* from, std::int64_t stride, int bytes, std::int64_t n) { copy_strided(to, from, 1, stride, bytes, n); }
   static void scatter(char* to, const char* from, std::int64_t stride, int bytes, std::int64_t n) { copy_strided(to, from, stride, 1, bytes, n); }
-  static void spread(char* to, const char* from, int bytes, std::int64_t n) { copy_strided(to, from, 1, 0, bytes, n); }
+  // One element n times; whole registers are written, up to the 512 bytes that the widest block takes.
+  static void spread(char* to, const char* from, int bytes, std::int64_t n) {
+    if (bytes != 4) return copy_strided(to, from, 1, 0, bytes, n);
+    std::uint32_t word;
+    std::memcpy(&word, from, 4);
+    for (std::int64_t i = 0; i < n * 4; i += 64) op::Lanes<std::uint32_t, 16>(word).store(reinterpret_cast<std::uint32_t*>(to + i));
+  }
 
   Space& s_;
   Kernel kernel_;

@@ -44,10 +44,26 @@ struct Product : Expr<Product<P>> {
 // The most operations that one kernel gets. A longer chain is cut; explain() says so.
 inline constexpr int max_ops = 96;
 
+// Whether e is made of reductions' results and numbers alone.
+template <class E>
+constexpr bool of_results() {
+  if constexpr (E::kind == Kind::map) return of_results<decltype(E::a)>() && of_results<decltype(E::b)>() && of_results<decltype(E::c)>();
+  else return (E::kind != Kind::leaf && E::kind != Kind::product) || E::rank == 0;
+}
+// What is made of results alone, rsqrt(var + eps) say, is computed once for each of these, not again for every element of
+// Whole that meets it.
+template <class Whole, class E>
+constexpr bool runs_apart() {
+  if constexpr (E::kind != Kind::map) return false;
+  else return E::heavy && of_results<E>() && !of_results<Whole>();
+}
+
 // What is left of an expression once its heavy nodes have run and it has been cut to size, and how many kernels that took.
 struct Residue {
   int leaves = 0, ops = 0, kernels = 0, cuts = 0;
 };
+template <class Whole, class E>
+constexpr Residue residue_in();
 template <class E>
 constexpr Residue residue() {
   if constexpr (E::kind == Kind::leaf) {
@@ -58,7 +74,7 @@ constexpr Residue residue() {
     constexpr Residue r = residue<decltype(E::e)>();
     return {1, 0, r.kernels + 1, r.cuts};
   } else if constexpr (E::kind == Kind::map) {
-    Residue part[] = {residue<decltype(E::a)>(), residue<decltype(E::b)>(), residue<decltype(E::c)>()};
+    Residue part[] = {residue_in<E, decltype(E::a)>(), residue_in<E, decltype(E::b)>(), residue_in<E, decltype(E::c)>()};
     int cuts = part[0].cuts + part[1].cuts + part[2].cuts;
     const auto leaves = [&] { return part[0].leaves + part[1].leaves + part[2].leaves; };
     const auto ops = [&] { return part[0].ops + part[1].ops + part[2].ops; };
@@ -71,6 +87,12 @@ constexpr Residue residue() {
   } else {
     return {};
   }
+}
+
+template <class Whole, class E>
+constexpr Residue residue_in() {
+  constexpr Residue r = residue<E>();
+  return runs_apart<Whole, E>() ? Residue{1, 0, r.kernels + 1, r.cuts} : r;
 }
 
 // Whether a reduction within e has an operand that reads a product.

@@ -6,6 +6,7 @@
 
 #include "sinter/core/copy.hpp"
 #include "sinter/eval/cpu.hpp"
+#include "sinter/eval/stages.hpp"
 #include "sinter/graph/node.hpp"
 
 namespace sinter {
@@ -17,6 +18,8 @@ struct BackwardPass {
   const char* running = "";             // the node whose gradients are arriving
   CachedVector<Ref<Node>> queue;         // a heap, the latest node on top
   CachedVector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
+  Stages stages;                         // kernels of the statement `group` that have not run yet
+  std::uint64_t group = 0;
 };
 inline BackwardPass*& current_pass() {
   thread_local BackwardPass* pass = nullptr;
@@ -106,6 +109,7 @@ inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arrivin
 // Sends a dense gradient along an edge; queues the node or notes the leaf that gets its first.
 inline void give(const Edge& e, Ref<TensorImpl> g) {
   if (!e) return;
+  if (arrived(e)) current_pass()->stages.run();
   if (DetectAnomaly::enabled()) check_anomaly(*g);
   BackwardPass& pass = *current_pass();
   if (e.leaf) {
@@ -168,6 +172,8 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
     std::pop_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
     Ref<Node> node = std::move(pass.queue.back());
     pass.queue.pop_back();
+    if (node->group == 0 || node->group != pass.group) pass.stages.run();
+    pass.group = node->group;
     struct Clear {
       Node& n;
       ~Clear() {
@@ -193,6 +199,7 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
       node->released = true;
     }
   }
+  pass.stages.run();
   for (Ref<TensorImpl>& leaf : pass.leaves) {
     run_hooks(leaf->hooks, leaf->arriving);
     if (!wanted) {

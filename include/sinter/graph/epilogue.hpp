@@ -118,7 +118,8 @@ auto run_statement(const E& e, S& statement) {
       if (e.b.impl == absent_bias<typename E::value_type, decltype(E::b)::rank>().impl) return evaluate_product(product, statement);
     if (product.shape() == e.shape() && !is_known(*product.state)) return evaluate_epilogue(e, statement);
   }
-  if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) return evaluate_flat(resolve(e, statement), statement);
+  if constexpr (has_stages<E>()) return evaluate_stages(e, statement);
+  else if constexpr (E::heavy || E::leaves > max_leaves || E::ops >= max_ops) return evaluate_flat(resolve(e, statement), statement);
   else return evaluate_flat(e, statement);
 }
 template <class E>

@@ -99,6 +99,9 @@ struct Observer {
 
   void twice() { out.notes.push_back("a reduction that occurs twice runs once"); }
   void cut() { ++cuts; }
+  void together(int stages) {
+    if (stages > 0) out.notes.push_back("row pass: " + std::to_string(stages) + " stages in one pass over memory, a few rows at a time; so is the way back");
+  }
   // e runs next; the dimensions in `mask` are reduced. `again`: backward looks at the operand in two more passes.
   template <class E>
   void kernel(const char* what, const E& e, unsigned mask, bool again) {

@@ -61,7 +61,8 @@ inline std::uint64_t next_sequence() {
 }
 
 // Ties `t`, fresh from a computation, to output `index` of a node.
-inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int index) {
+inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int index, std::uint64_t group = 0) {
+  node->group = group;
   Node::Output& out = node->outputs[index];
   out.tensor = t.get();
   out.dtype = t->dtype;

@@ -44,6 +44,12 @@ struct Outlets {
     for (int k = 0; k < n && inner.grad; ++k)
       if ((inner.leaves >> k) & 1u) target[k] = {inner.grad, (inner.leaves & ((1u << k) - 1u)) != 0};
   }
+  // Whether some gradient is to be converted once it is there.
+  bool narrows(const Edge* edge, int n) const {
+    for (int k = 0; k < n; ++k)
+      if (fresh[k] && fresh[k]->dtype != edge[k].dtype()) return true;
+    return false;
+  }
   // Hands over the fresh ones; those of half and bfloat16 were computed in float.
   void deliver(const Edge* edge, int n) {
     if (DetectAnomaly::enabled())
@@ -88,11 +94,12 @@ struct SavedExpr {
 
   // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
   template <class Up>
-  void backward(const char* op, Up up, const Source* upstream, Inner inner = {}) {
+  void backward(const char* op, Up up, const Source* upstream, Inner inner = {}, Stages* later = nullptr) {
     check(op, Operands<E>(e).at, version, count);
     Outlets outlets(edge, count, inner);
-    if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target);
-    else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target);
+    if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target, later);
+    else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target, later);
+    if (later && outlets.narrows(edge, count)) later->run();
     outlets.deliver(edge, count);
   }
   // The leaves that want a gradient, as bits.
@@ -141,6 +148,11 @@ struct SavedExpr {
   }
 };
 
+// Where a node's kernels wait for those of the same statement; null where they are to run at once.
+inline Stages* stages_of(const Node& node) {
+  return node.group != 0 && !DetectAnomaly::enabled() ? &current_pass()->stages : nullptr;
+}
+
 // A gradient of the result's dtype, read along the space of the operand.
 inline Source upstream_source(const TensorImpl& grad) {
   Source s;
@@ -167,16 +179,19 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
     inner.leaves |= pass_on(node.outputs[0].grad, std::make_integer_sequence<int, E::leaves>());
     if (!inner.grad && (this->wanted() & ~inner.leaves) == 0) return;
     const TensorImpl& grad = *node.outputs[0].grad;
+    Stages* later = stages_of(node);
     Source up[2] = {upstream_source(grad)};
     broadcast_strides(up[0].stride, E::rank, grad);
     if constexpr (keeps_result) {
       result_version.check(node.name, result);
       up[1] = upstream_source(*result);
       broadcast_strides(up[1].stride, E::rank, *result);
-      Base::backward(node.name, WithResult<T, E::leaves>{}, up, inner);
+      Base::backward(node.name, WithResult<T, E::leaves>{}, up, inner, later);
+      hold(later, result);
     } else {
-      Base::backward(node.name, Direct<T, E::leaves>{}, up, inner);
+      Base::backward(node.name, Direct<T, E::leaves>{}, up, inner, later);
     }
+    hold(later, node.outputs[0].grad);
   }
   void release() {
     Base::release();
@@ -219,22 +234,26 @@ struct ReduceBackward {
 
   void run(Node& node) {
     const Leaf<T, rank> g(node.outputs[0].grad);
+    Stages* later = stages_of(node);
     if constexpr (sums) {
       Source up[1] = {source(g)};
-      saved.backward(node.name, Scaled<T, E::leaves>{compute_t<T>(scale)}, up);
+      saved.backward(node.name, Scaled<T, E::leaves>{compute_t<T>(scale)}, up, {}, later);
+      hold(later, g.impl);
     } else if constexpr (std::is_same_v<Reducer, op::Prod>) {
       const auto zero = saved.e == 0;
-      const auto zeros = compute(same<op::Sum>(to<std::int64_t>(zero)));
-      const auto others = compute(same<op::Prod>(where(zero, T(1), saved.e)));
-      const auto every = compute(where(zeros == 0, g * others, 0)), single = compute(where(zeros == 1, g * others, 0));
+      const auto zeros = compute(same<op::Sum>(to<std::int64_t>(zero)), later);
+      const auto others = compute(same<op::Prod>(where(zero, T(1), saved.e)), later);
+      const auto every = compute(where(zeros == 0, g * others, 0), later), single = compute(where(zeros == 1, g * others, 0), later);
       Source up[2] = {source(every), source(single)};
-      saved.backward(node.name, OfOthers<T, E::leaves>{}, up);
+      saved.backward(node.name, OfOthers<T, E::leaves>{}, up, {}, later);
+      hold(later, every.impl, single.impl);
     } else {
       const auto wide = alias_keepdim();
-      const auto ties = compute(same<op::Sum>(to<std::int64_t>(saved.e == wide)));
-      const auto share = compute(g / to<T>(ties));
+      const auto ties = compute(same<op::Sum>(where(saved.e == wide, 1.f, 0.f)), later);
+      const auto share = compute(to<T>(g / ties), later);
       Source up[2] = {source(share), source(result)};
-      saved.backward(node.name, Tied<T, E::leaves>{}, up);
+      saved.backward(node.name, Tied<T, E::leaves>{}, up, {}, later);
+      hold(later, share.impl, result.impl);
     }
   }
   void release() {
@@ -279,7 +298,40 @@ struct Unobserved {
   void epilogue(const P&, const E&, unsigned, bool) {}
   void twice() {}
   void cut() {}
+  void together(int) {}
 };
+
+// What tells whether two reductions are the same, written twice: their type, their tensors (few) and
+// dimensions. Numbers would have to be compared, too; with them nothing is the same.
+struct Form {
+  const void* type = nullptr;
+  Ref<TensorImpl> leaf[4];
+  unsigned mask = 0;
+  double scale = 1;
+  bool operator==(const Form& o) const {
+    return type == o.type && std::equal(leaf, leaf + 4, o.leaf) && mask == o.mask && scale == o.scale;
+  }
+};
+template <class E>
+constexpr bool is_plain() {
+  if constexpr (E::kind == Kind::map) return std::is_empty_v<decltype(E::op)> && is_plain<decltype(E::a)>() && is_plain<decltype(E::b)>() && is_plain<decltype(E::c)>();
+  else return E::kind == Kind::leaf || E::kind == Kind::nothing;
+}
+template <class E>
+inline constexpr char form_tag = 0;
+template <class R>
+Form form_of(const R& flat) {
+  Form f;
+  using E = decltype(flat.e);
+  if constexpr (is_plain<E>() && E::leaves <= 4) {
+    f.type = &form_tag<R>;
+    const Operands<E> in(flat.e);
+    for (int k = 0; k < E::leaves; ++k) f.leaf[k] = *in.at[k];
+    f.mask = flat.mask;
+    f.scale = flat.scale;
+  }
+  return f;
+}
 
 // A statement under way: results of heavy nodes by their id, so that copies of a node run once.
 template <class Observer = Unobserved>
@@ -287,15 +339,24 @@ struct Statement {
   static constexpr int limit = 16;
   Observer observer;
   std::uint64_t id[limit];
+  Form form[limit];
   Ref<TensorImpl> result[limit];
   int count = 0;
+  Stages* stages = nullptr;  // where the statement's kernels wait for each other, if it has several
+  std::uint64_t group = 0;
   const Ref<TensorImpl>* find(std::uint64_t wanted) const {
     for (int i = 0; i < count; ++i)
       if (id[i] == wanted) return &result[i];
     return nullptr;
   }
-  void keep(std::uint64_t key, const Ref<TensorImpl>& r) {
-    if (count < limit) id[count] = key, result[count++] = r;
+  void keep(std::uint64_t key, const Ref<TensorImpl>& r, const Form& f = {}) {
+    if (count < limit) id[count] = key, form[count] = f, result[count++] = r;
+  }
+  // The result of another reduction that is the same.
+  const Ref<TensorImpl>* find(const Form& f) const {
+    for (int i = 0; i < count; ++i)
+      if (f.type && f == form[i]) return &result[i];
+    return nullptr;
   }
 };
 
@@ -316,10 +377,10 @@ auto evaluate_flat(const E& e, S& statement) {
     return out;
   } else {
     statement.observer.kernel("map", e, 0u, false);
-    Out out = compute(e);
+    Out out = compute(e, statement.stages);
     using Plan = decltype(plan::lower<0>(e));
     if constexpr (Plan::differentiable)
-      if (records(e)) set_history(out.impl, make_node(name_of<decltype(e.op)>(0), MapBackward<E>{SavedMap<E>(e, out.impl)}), 0);
+      if (records(e)) set_history(out.impl, make_node(name_of<decltype(e.op)>(0), MapBackward<E>{SavedMap<E>(e, out.impl)}), 0, statement.group);
     return out;
   }
 }
@@ -333,16 +394,21 @@ auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, S& statement) {
   auto e = resolve(r.e, statement);
   using F = decltype(e);
   const Reduce<Reducer, F, K, Keep> flat(r, std::move(e));
+  const Form form = form_of(flat);
+  if (const Ref<TensorImpl>* known = statement.find(form)) {
+    statement.observer.twice();
+    return Out(*known);
+  }
   statement.observer.kernel(r.scale == 1 ? Reducer::name : "mean", flat.e, flat.mask, !ReduceBackward<Reducer, F, K, Keep>::sums);
-  Out out = compute(flat);
+  Out out = compute(flat, statement.stages);
   if constexpr (decltype(plan::lower<0>(flat.e))::differentiable)
     if (records(flat.e)) {
       using Back = ReduceBackward<Reducer, F, K, Keep>;
       Back back{typename Back::Kept(flat.e), {}, flat.mask, flat.scale};
       if constexpr (!Back::sums) back.result = Out(TensorImpl::alias(*out.impl));
-      set_history(out.impl, make_node(Reducer::name, std::move(back)), 0);
+      set_history(out.impl, make_node(Reducer::name, std::move(back)), 0, statement.group);
     }
-  statement.keep(r.id, out.impl);
+  statement.keep(r.id, out.impl, form);
   return out;
 }
 
@@ -389,6 +455,12 @@ auto resolve_map(Op op, T* dtype, A a, B b, C c, S& statement) {
     return Map<Op, T, A, B, C>(op, std::move(a), std::move(b), std::move(c));
   }
 }
+// A part of Whole without heavy nodes.
+template <class Whole, class E, class S>
+auto resolve_part(const E& e, S& statement) {
+  if constexpr (runs_apart<Whole, E>()) return evaluate_flat(resolve(e, statement), statement);
+  else return resolve(e, statement);
+}
 template <class E, class S>
 auto resolve(const E& e, S& statement) {
   if constexpr (E::kind == Kind::reduction) {
@@ -396,13 +468,31 @@ auto resolve(const E& e, S& statement) {
   } else if constexpr (E::kind == Kind::product) {
     return evaluate_product(e, statement);
   } else if constexpr (E::kind == Kind::map && (E::heavy || E::leaves > max_leaves || E::ops >= max_ops)) {
-    auto a = resolve(e.a, statement);
-    auto b = resolve(e.b, statement);
-    auto c = resolve(e.c, statement);
+    auto a = resolve_part<E>(e.a, statement);
+    auto b = resolve_part<E>(e.b, statement);
+    auto c = resolve_part<E>(e.c, statement);
     return resolve_map(e.op, static_cast<typename E::value_type*>(nullptr), std::move(a), std::move(b), std::move(c), statement);
   } else {
     return e;
   }
+}
+
+// Whether a statement runs several kernels because of a reduction.
+template <class E>
+constexpr bool has_stages() {
+  if constexpr (E::kind == Kind::reduction) return decltype(E::e)::heavy;
+  else return E::heavy;
+}
+// Its value, the kernels together in as few passes over memory as their loops allow.
+template <class E, class S>
+auto evaluate_stages(const E& e, S& statement) {
+  Stages stages;
+  statement.stages = &stages;
+  statement.group = next_heavy_id();
+  auto out = evaluate_flat(resolve(e, statement), statement);
+  statement.stages = nullptr;
+  statement.observer.together(stages.run());
+  return out;
 }
 
 }  // namespace SINTER_ABI

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "sinter/core/config.hpp"
 #include "sinter/core/dtype.hpp"
@@ -246,31 +247,49 @@ SINTER_HD T copysign(T x, T y) {
 
 // ---- All lanes to one, in a fixed tree
 
+template <int From, class T, int N, int... I>
+SINTER_HD Lanes<T, int(sizeof...(I))> lanes_from(Lanes<T, N> x, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(x.v, x.v, (From + I)...);
+}
+// f of the two halves, down to 16 bytes, then of single lanes.
 template <class T, int N, class F>
 SINTER_HD T fold_lanes(Lanes<T, N> x, F f) {
-  T a[N];
-  x.store(a);
-  for (int w = N / 2; w > 0; w /= 2)
-    for (int i = 0; i < w; ++i) a[i] = f(a[i], a[i + w]);
-  return a[0];
+  if constexpr (N * sizeof(T) > 16) {
+    constexpr std::make_integer_sequence<int, N / 2> half{};
+    return fold_lanes(f(lanes_from<0>(x, half), lanes_from<N / 2>(x, half)), f);
+  } else if constexpr (N == 4) {
+    return f(f(x[0], x[2]), f(x[1], x[3]));
+  } else {
+    T a[N];
+    x.store(a);
+    for (int w = N / 2; w > 0; w /= 2)
+      for (int i = 0; i < w; ++i) a[i] = f(a[i], a[i + w]);
+    return a[0];
+  }
 }
 template <class T, int N>
 SINTER_HD T sum(Lanes<T, N> x) {
   using W = typename Wrapping<T>::type;
-  return fold_lanes(x, [](T a, T b) { return T(W(a) + W(b)); });
+  return fold_lanes(x, [](auto a, auto b) {
+    if constexpr (is_lanes<decltype(a)>) return a + b;
+    else return T(W(a) + W(b));
+  });
 }
 template <class T, int N>
 SINTER_HD T prod(Lanes<T, N> x) {
   using W = typename Wrapping<T>::type;
-  return fold_lanes(x, [](T a, T b) { return T(W(a) * W(b)); });
+  return fold_lanes(x, [](auto a, auto b) {
+    if constexpr (is_lanes<decltype(a)>) return a * b;
+    else return T(W(a) * W(b));
+  });
 }
 template <class T, int N>
 SINTER_HD T max(Lanes<T, N> x) {
-  return fold_lanes(x, [](T a, T b) { return max(a, b); });
+  return fold_lanes(x, [](auto a, auto b) { return max(a, b); });
 }
 template <class T, int N>
 SINTER_HD T min(Lanes<T, N> x) {
-  return fold_lanes(x, [](T a, T b) { return min(a, b); });
+  return fold_lanes(x, [](auto a, auto b) { return min(a, b); });
 }
 
 // ---- Memory. half and bfloat16 exist there only.
