@@ -104,14 +104,14 @@ inline constexpr T added[Tile<T>::rows] = {1, 1, 1, 1, 1, 1};  // `keep` of a su
 template <class T>
 std::int64_t padded(std::int64_t columns) { return (columns + Tile<T>::width - 1) / Tile<T>::width * Tile<T>::width; }
 
-// A right side for strip(): the rows of m where they can be read by whole vectors and lie close together, else a copy.
+// A right side for strip(): the rows of m where they can be read by whole vectors, else a copy.
 template <class T>
 struct Panel {
   const T* data;
   std::int64_t step;
   Panel(Matrix<const T> m, T* copy) : data(m.data), step(m.row_step) {
     const std::int64_t broad = padded<T>(m.columns);
-    if (m.column_step == 1 && m.columns == broad && step <= 2 * broad) return;
+    if (m.column_step == 1 && m.columns == broad) return;
     for (std::int64_t i = 0; i < m.rows; ++i) {
       T* to = copy + i * broad;
       const T* from = m.data + i * m.row_step;
@@ -125,7 +125,7 @@ struct Panel {
   }
 };
 
-// Queries to lanes: to[d * query_block + i] = m(i, d), zeros behind the last.
+// Queries to lanes: to[d * query_block + i] = m(i, d), zeros behind the last up to a whole vector.
 template <class T>
 void to_lanes(Matrix<const T> m, T* to) {
   const std::int64_t rows = m.column_step == 1 ? m.rows / 4 * 4 : 0, columns = rows ? m.columns / 4 * 4 : 0;
@@ -133,7 +133,7 @@ void to_lanes(Matrix<const T> m, T* to) {
     for (std::int64_t i = 0; i < rows; i += 4) Four<T>::transpose(to + d * query_block + i, query_block, m.data + i * m.row_step + d, m.row_step);
   for (std::int64_t d = 0; d < m.columns; ++d) {
     for (std::int64_t i = d < columns ? rows : 0; i < m.rows; ++i) to[d * query_block + i] = m.data[i * m.row_step + d * m.column_step];
-    for (std::int64_t i = m.rows; i < query_block; ++i) to[d * query_block + i] = T(0);
+    for (std::int64_t i = m.rows; i < padded<T>(m.rows); ++i) to[d * query_block + i] = T(0);
   }
 }
 
@@ -158,7 +158,8 @@ struct Scores {
     h = head, q0 = query, nq = std::min(query_block, p.targets - query);
     const Matrix<const T> q = p.q.part(b, h, q0, nq, p.width);
     to_lanes(q, queries.data);
-    for (std::int64_t i = 0; i < query_block * p.width; i += width) (V::load(queries.data + i) * V(p.scale)).store(queries.data + i);
+    for (std::int64_t d = 0; d < p.width; ++d)
+      for (T *at = queries.data + d * query_block, *end = at + padded<T>(nq); at < end; at += width) (V::load(at) * V(p.scale)).store(at);
   }
   // Of nk keys from k0 on, those that some query of vector v sees.
   std::int64_t seen(std::int64_t v, std::int64_t k0, std::int64_t nk) const {
