@@ -34,7 +34,8 @@ void copy_row(T* to, const T* from, std::int64_t n) {
     if (n < width) return false;
     for (std::int64_t i = 0; i < n; i += width) {
       const std::int64_t at = std::min(i, n - width);  // the last overlaps the one before
-      const auto v = W::load(from + at);
+      typename W::Vector v;
+      std::memcpy(&v, from + at, sizeof v);
       std::memcpy(to + at, &v, sizeof v);
     }
     return true;

@@ -112,8 +112,12 @@ void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int6
   for (std::int64_t r = 0; r < out_h; ++r, y += out_w, place += out_w)
     for (std::int64_t o = 0; o < out_w; o = o + 4 > out_w - 4 && o + 4 < out_w ? out_w - 4 : o + 4) {
       const std::int64_t from = 2 * r * width + 2 * o;
-      const Vector a = F::load(x + from), b = F::load(x + from + 4), c = F::load(x + from + width), d = F::load(x + from + width + 4);
-      const Vector at[4] = {F::pick(a, b, 0, 2, 4, 6), F::pick(a, b, 1, 3, 5, 7), F::pick(c, d, 0, 2, 4, 6), F::pick(c, d, 1, 3, 5, 7)};
+      Vector in[4], at[4];  // of two rows, eight each; then the windows' four corners
+      for (int i = 0; i < 4; ++i) std::memcpy(&in[i], x + from + (i / 2) * width + (i % 2) * 4, sizeof(Vector));
+      F::template pick<0, 2, 4, 6>(at[0], in[0], in[1]);
+      F::template pick<1, 3, 5, 7>(at[1], in[0], in[1]);
+      F::template pick<0, 2, 4, 6>(at[2], in[2], in[3]);
+      F::template pick<1, 3, 5, 7>(at[3], in[2], in[3]);
       const Index step[4] = {0, 1, Index(width), Index(width + 1)};
       Vector best = at[0];
       const Indices first = Indices{0, 2, 4, 6} + Index(from);
