@@ -33,12 +33,12 @@ struct Units {
   }
 };
 
-// Where the values of a row's units lie at one step. `gates` points to Cell::columns values for each unit, `hidden` apart: on
-// the way in, what the input contributes; on the way out, what backward needs.
+// Where the values of a row's units lie at one step. `gates` points to the Cell::columns values that are kept for each unit,
+// `hidden` apart.
 template <class T>
 struct StepForward {
   std::int64_t hidden;
-  const T *bias, *h_before, *c_before;
+  const T *h_before, *c_before;
   T *gates, *c;
 };
 template <class T>
@@ -53,21 +53,21 @@ struct GateRun {
   int column, row, count;
 };
 
-// A cell says: gates, those of its weights; columns, the values kept for each unit; hidden_column, from where on the gradients
-// of these belong to the recurrent product; per, how many vectors of one gate are computed together; biased, whether it adds
-// the input's bias of the last gate itself; direct, whether h reaches the next step by other ways than the product. forward()
-// gives h', backward() the gradients of what is kept.
+// A cell says: gates, those of its weights; columns, the sums that it starts from and the values it keeps, for each unit; which
+// of them are sums over the input (Cell::input) and over the state (as many as gates, from hidden_column on); per, how many
+// vectors of one column are computed together; direct, whether h reaches the next step by other ways than the product.
+// forward() gives h'; backward() the gradients of the sums.
 
 // h' = f(gate); kept: h'.
 template <class Op>
 struct ElmanCell {
   static constexpr int gates = 1, columns = 1, hidden_column = 0, per = 4;
-  static constexpr bool has_c = false, biased = false, direct = false;
+  static constexpr bool has_c = false, direct = false;
   static constexpr GateRun input[] = {{0, 0, 1}};
 
   template <class T, class V>
   static V forward(Units<T> units, const StepForward<T>& s, const V* sum) {
-    const V h = Op::f(units.load(s.gates) + sum[0]);
+    const V h = Op::f(sum[0]);
     units.store(s.gates, h);
     return h;
   }
@@ -81,14 +81,14 @@ struct ElmanCell {
 // c' = f c + i g, h' = o tanh(c'); kept: i f g o. Hochreiter and Schmidhuber 1997, with forget gates.
 struct LstmCell {
   static constexpr int gates = 4, columns = 4, hidden_column = 0, per = 1;
-  static constexpr bool has_c = true, biased = false, direct = false;
+  static constexpr bool has_c = true, direct = false;
   static constexpr GateRun input[] = {{0, 0, 4}};
 
   template <class T, class V>
   static V forward(Units<T> units, const StepForward<T>& s, const V* sum) {
     T* p = s.gates;
-    const V i = op::Sigmoid::f(units.load(p) + sum[0]), f = op::Sigmoid::f(units.load(p + s.hidden) + sum[1]);
-    const V g = op::Tanh::f(units.load(p + 2 * s.hidden) + sum[2]), o = op::Sigmoid::f(units.load(p + 3 * s.hidden) + sum[3]);
+    const V i = op::Sigmoid::f(sum[0]), f = op::Sigmoid::f(sum[1]);
+    const V g = op::Tanh::f(sum[2]), o = op::Sigmoid::f(sum[3]);
     const V c = f * units.load(s.c_before) + i * g;
     units.store(p, i), units.store(p + s.hidden, f), units.store(p + 2 * s.hidden, g), units.store(p + 3 * s.hidden, o);
     units.store(s.c, c);
@@ -112,15 +112,14 @@ struct LstmCell {
 // PyTorch, whose weights have the gates in the order r z n.
 struct GruCell {
   static constexpr int gates = 3, columns = 4, hidden_column = 1, per = 1;
-  static constexpr bool has_c = false, biased = true, direct = true;
+  static constexpr bool has_c = false, direct = true;
   static constexpr GateRun input[] = {{0, 2, 1}, {1, 0, 2}};
 
   template <class T, class V>
   static V forward(Units<T> units, const StepForward<T>& s, const V* sum) {
     T* p = s.gates;
-    const V r = op::Sigmoid::f(units.load(p + s.hidden) + sum[0]), z = op::Sigmoid::f(units.load(p + 2 * s.hidden) + sum[1]);
-    const V n = op::Tanh::f(units.load(p) + units.load(s.bias) + r * sum[2]);
-    units.store(p, n), units.store(p + s.hidden, r), units.store(p + 2 * s.hidden, z), units.store(p + 3 * s.hidden, sum[2]);
+    const V r = op::Sigmoid::f(sum[1]), z = op::Sigmoid::f(sum[2]), n = op::Tanh::f(sum[0] + r * sum[3]);
+    units.store(p, n), units.store(p + s.hidden, r), units.store(p + 2 * s.hidden, z), units.store(p + 3 * s.hidden, sum[3]);
     return n + z * (units.load(s.h_before) - n);
   }
   template <class T, class V>

@@ -24,17 +24,22 @@ struct RecurrentResult {
 template <class T, int R>
 Tensor<T, R> dense_of(const Tensor<T, R>& t) { return t.defined() ? t.detach().contiguous() : t; }
 
-// The biases as a cell's sums start with them: those of input and state together, or the state's alone where the cell adds the
-// input's itself, which then stands in `second` (hidden).
+// What the sums of a cell begin with: the biases of input and state for the columns that each takes part in.
 template <class Cell, class T>
-void recurrent_biases(const RecurrentWeights<T>& w, std::int64_t hidden, T* start, T* second) {
-  std::fill_n(start, Cell::gates * hidden, T(0));
-  std::fill_n(second, hidden, T(0));
+void recurrent_biases(const RecurrentWeights<T>& w, std::int64_t hidden, T* start) {
+  std::fill_n(start, Cell::columns * hidden, T(0));
   if (!w.bias_ih.defined()) return;
-  const Tensor<T, 1> b = dense_of(w.bias_ih), c = dense_of(w.bias_hh);
-  const std::int64_t own = (Cell::gates - (Cell::biased ? 1 : 0)) * hidden;
-  for (std::int64_t k = 0; k < Cell::gates * hidden; ++k) start[k] = k < own ? b.data()[k] + c.data()[k] : c.data()[k];
-  std::copy(b.data() + own, b.data() + Cell::gates * hidden, second);
+  const Tensor<T, 1> of_input = dense_of(w.bias_ih), of_state = dense_of(w.bias_hh);
+  std::copy_n(of_state.data(), Cell::gates * hidden, start + Cell::hidden_column * hidden);
+  for (const cpu::GateRun& g : Cell::input)
+    for (std::int64_t k = 0; k < g.count * hidden; ++k) start[g.column * hidden + k] += of_input.data()[g.row * hidden + k];
+}
+
+// Whether the steps multiply the input themselves, which spares the memory between; where few rows share a step and the
+// weights do not stay in the cache, one product for the whole sequence reads them less often.
+template <class T>
+bool input_by_steps(const SequenceShape& shape, std::int64_t gate_rows) {
+  return shape.batch >= 16 || shape.input * gate_rows * std::int64_t(sizeof(T)) <= 256 * 1024;
 }
 
 // x and the first states to where the steps find them.
@@ -74,22 +79,30 @@ RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x
   const Tensor<T, R> in = dense_of(x);
   const Tensor<T, S> first_h = dense_of(h0), first_c = dense_of(c0);
   Tensor<T, 2> ih[2], hh[2];
+  const bool by_steps = input_by_steps<T>(shape, layer.gate_rows());
   for (int d = 0; d < directions; ++d) {
     ih[d] = dense_of(weights[d].weight_ih), hh[d] = dense_of(weights[d].weight_hh);
     recurrent_begin(layer, d, static_cast<const T*>(in.data()), data_of<const T>(first_h.impl), data_of<const T>(first_c.impl));
     const cpu::Recurrence<T> q = layer.recurrence(d);
+    if (by_steps) continue;
     for (const cpu::GateRun& g : Cell::input)
       cpu::product<T>(cpu::Matrix<const T>{q.xh.data, shape.rows(), shape.input, layer.depth(), 1},
                       cpu::Matrix<const T>{ih[d].data() + g.row * hidden * shape.input, g.count * hidden, shape.input, shape.input, 1}.t(),
                       cpu::Matrix<T>{q.gates.data + g.column * hidden, shape.rows(), g.count * hidden, layer.columns(), 1});
   }
-  cpu::over_rows(directions, batch, layer.work(), [&](int d, std::int64_t begin, std::int64_t end) {
-    cpu::Scratch<T> start(layer.gate_rows()), second(hidden);
-    recurrent_biases<Cell>(weights[d], hidden, start.data, second.data);
-    const cpu::GatePanels<T> panels(cpu::Matrix<const T>{hh[d].data(), layer.gate_rows(), hidden, hidden, 1}.t(), Cell::gates, Cell::per);
-    const cpu::GatePanels<T> biases(cpu::Matrix<const T>{start.data, 1, layer.gate_rows(), 0, 1}, Cell::gates, Cell::per);
+  cpu::over_tiles(directions, batch, layer.work(), [&](int d, std::int64_t first, std::int64_t last) {
+    const auto weight = [&](const Tensor<T, 2>& w) { return cpu::Matrix<const T>{w.data(), w.size(0), w.size(1), w.size(1), 1}.t(); };
+    int order[Cell::gates];
+    for (const cpu::GateRun& g : Cell::input)
+      for (int k = 0; k < g.count; ++k) order[g.column + k] = g.row + k;
+    cpu::Scratch<T> start(layer.columns());
+    recurrent_biases<Cell>(weights[d], hidden, start.data);
+    const cpu::GatePanels<T> of_state(weight(hh[d]), Cell::gates, Cell::per);
+    const cpu::GatePanels<T> bias(cpu::Matrix<const T>{start.data, 1, layer.columns(), 0, 1}, Cell::columns, Cell::per);
+    std::optional<cpu::GatePanels<T>> of_input;
+    if (by_steps) of_input.emplace(weight(ih[d]), Cell::gates, Cell::per, order);
     const cpu::Steps<T> y = shape.walk(out.y.data() + d * hidden, directions * hidden, d);
-    cpu::recurrent_forward<Cell>(layer.recurrence(d), y, panels, biases, second.data, begin, end);
+    cpu::recurrent_forward<Cell>(layer.recurrence(d), y, cpu::ForwardPanels<T>{by_steps ? &*of_input : nullptr, &of_state, &bias}, first, last);
   });
   const auto last = [&](auto of) {  // the state behind the last step
     Tensor<T, S> to(TensorImpl::empty(dtype_of<T>(), state));

@@ -77,7 +77,7 @@ struct RecurrentLayer {
   }
 
   void run(Node& node) {
-    const std::int64_t batch = shape.batch, tiles = cpu::recurrent_tiles(batch), width = directions * hidden;
+    const std::int64_t batch = shape.batch, tiles = cpu::RowTiles(batch).count, width = directions * hidden;
     cpu::Scratch<T> dgates(directions * shape.rows() * columns()), sums(directions * tiles * columns()), zeros(hidden);
     std::fill_n(sums.data, directions * tiles * columns(), T(0));
     std::fill_n(zeros.data, hidden, T(0));
@@ -86,7 +86,7 @@ struct RecurrentLayer {
     const T *hh[2] = {}, *ih[2] = {};
     for (int d = 0; d < directions; ++d) hh[d] = weight_hh[d].template data<T>(name), ih[d] = weight_ih[d].template data<T>(name);
 
-    cpu::over_rows(directions, batch, work(), [&](int d, std::int64_t begin, std::int64_t end) {
+    cpu::over_tiles(directions, batch, work(), [&](int d, std::int64_t first, std::int64_t last) {
       const cpu::GatePanels<T> panels(cpu::Matrix<const T>{hh[d], gate_rows(), hidden, hidden, 1}, 1, 4);
       const cpu::Steps<const T> from_y = dy ? shape.walk(dy + d * hidden, width, d) : cpu::Steps<const T>{zeros.data, 0, 0};
       const cpu::RecurrenceBack<T> back{from_y,
@@ -95,7 +95,7 @@ struct RecurrentLayer {
                                         own(dgates.data, shape.steps, columns(), d),
                                         sums.data + d * tiles * columns(),
                                         bool(edges[1])};
-      cpu::recurrent_backward<Cell>(recurrence(d), back, panels, begin, end);
+      cpu::recurrent_backward<Cell>(recurrence(d), back, panels, first, last);
     });
 
     if (edges[0]) give(edges[0], input_gradient(dgates.data, ih));
