@@ -3,7 +3,8 @@
 // it met; the channels of the result lie in the lanes. Groups of images are summed in a fixed order.
 #pragma once
 
-#include "sinter/cpu/conv.hpp"
+#include "sinter/cpu/conv_weight_direct.hpp"
+#include "sinter/cpu/indirect.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -51,7 +52,7 @@ struct WeightGradient {
     const std::int64_t image = p.height * p.width, area = p.columns(), first = b.y0 * p.out_w, pixels = (b.y1 - b.y0) * p.out_w, n = c1 - c0;
     const Region part{p.height, p.width, b.y0 * p.stride_h - p.pad_h, (b.y1 - 1 - b.y0) * p.stride_h + (p.kernel_h - 1) * p.dilation_h + 1,
                       -p.pad_w, (p.out_w - 1) * p.stride_w + (p.kernel_w - 1) * p.dilation_w + 1};
-    Scratch<T> space(part.inside() ? 1 : b.images() * n * part.plane());
+    Scratch<T> space(part.inside() ? 0 : b.images() * n * part.plane() + Region::slack);
     const std::int64_t all = s.groups * p.channels * image;
     const RegionView<T> view(part, x + b.n0 * all + (g * p.channels + c0) * image, all, b.images(), n, space.data);
     Scratch<IndirectRow> rows(n * p.taps());
@@ -87,7 +88,8 @@ struct WeightGradient {
 // The gradient for the weights and, unless dbias is null, the bias.
 template <class T>
 void convolution_weight_gradient(const ConvolutionShape& s, const T* x, const T* dz, T* dw, T* dbias) {
-  WeightGradient<T>{s}.run(x, dz, dw, dbias);
+  if (direct_pays<T>(s.out, s.patches.out_w)) DirectWeightGradient<T>{s}.run(x, dz, dw, dbias);
+  else WeightGradient<T>{s}.run(x, dz, dw, dbias);
 }
 
 }  // namespace cpu

@@ -4,6 +4,8 @@
 // Convolution Algorithm" (2019). The order of additions depends on the depth alone.
 #pragma once
 
+#include <utility>
+
 #include "sinter/cpu/gemm.hpp"
 
 namespace sinter {
@@ -72,12 +74,96 @@ void indirect_panel(const T* base, const IndirectRow* rows, std::int64_t count, 
 template <class T>
 void indirect_product(const T* base, const IndirectRow* rows, std::int64_t count, const std::int64_t* at, std::int64_t depth, const T* panel,
                       std::int64_t columns, T* out, bool add) {
-  constexpr std::int64_t block = 128;  // that much of a panel stays in the first cache
+  constexpr std::int64_t block = Tile<T>::depth;
   const std::int64_t step = whole_vectors<T>(columns);
   if (depth == 0 && !add)
     for (std::int64_t r = 0; r < count; ++r) std::fill_n(out + rows[r].to * step, step, T(0));
   for (std::int64_t d = 0; d < depth; d += block)
     indirect_panel<Tile<T>::vectors>(base, rows, count, at + d, std::min(block, depth - d), panel + d * step, columns, out, step, add || d > 0);
+}
+
+#if defined(__clang__) || __GNUC__ >= 12
+// Transposes four vectors at a time. Rows of images often lie a power of two apart, where one line drives the other from the
+// cache: there whole vectors are moved, whichever side they are on.
+template <class T, int N = Tile<T>::width>
+struct FourVectors {
+  typedef T Vector __attribute__((vector_size(N * sizeof(T))));
+  using All = std::make_integer_sequence<int, N>;
+
+  // to[j * to_step + i] = from[i * from_step + j] for i < N, j < 4.
+  static SINTER_HD void four_columns(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+    Vector v[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) v[i] = rows(from + i * from_step, 4 * from_step);
+    transpose(v);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) std::memcpy(to + j * to_step, &v[j], sizeof(Vector));
+  }
+  // The same for i < 4, j < N.
+  static SINTER_HD void four_rows(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+    Vector v[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) std::memcpy(&v[i], from + i * from_step, sizeof(Vector));
+    transpose(v);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) scatter(v[j], to + j * to_step, 4 * to_step, std::make_integer_sequence<int, N / 4>{});
+  }
+  // Four elements of each of N / 4 rows.
+  static SINTER_HD Vector rows(const T* from, std::int64_t step) {
+    if constexpr (N == 4) return Four<T>::load(from);
+    else return join(FourVectors<T, N / 2>::rows(from, step), FourVectors<T, N / 2>::rows(from + N / 8 * step, step), All{});
+  }
+
+ private:
+  template <class Half, int... L>
+  static SINTER_HD Vector join(Half a, Half b, std::integer_sequence<int, L...>) { return __builtin_shufflevector(a, b, L...); }
+  template <int... Q>
+  static SINTER_HD void scatter(Vector v, T* to, std::int64_t step, std::integer_sequence<int, Q...>) {
+    const typename Four<T>::Vector parts[] = {__builtin_shufflevector(v, v, 4 * Q, 4 * Q + 1, 4 * Q + 2, 4 * Q + 3)...};
+    (std::memcpy(to + Q * step, &parts[Q], sizeof parts[Q]), ...);
+  }
+  // Every four elements of the four vectors, as in Four<T>.
+  static SINTER_HD void transpose(Vector* v) {
+    const Vector ab = pick<0, 4, 1, 5>(v[0], v[1]), cd = pick<0, 4, 1, 5>(v[2], v[3]);
+    const Vector ab2 = pick<2, 6, 3, 7>(v[0], v[1]), cd2 = pick<2, 6, 3, 7>(v[2], v[3]);
+    v[0] = pick<0, 1, 4, 5>(ab, cd), v[1] = pick<2, 3, 6, 7>(ab, cd), v[2] = pick<0, 1, 4, 5>(ab2, cd2), v[3] = pick<2, 3, 6, 7>(ab2, cd2);
+  }
+  template <int... Which>
+  static SINTER_HD Vector pick(Vector a, Vector b) { return pick<Which...>(a, b, All{}); }
+  template <int I, int J, int K, int M, int... L>
+  static SINTER_HD Vector pick(Vector a, Vector b, std::integer_sequence<int, L...>) {
+    constexpr int which[4] = {I, J, K, M};
+    return __builtin_shufflevector(a, b, (L / 4 * 4 + which[L % 4] % 4 + which[L % 4] / 4 * N)...);
+  }
+};
+template <class T>
+inline constexpr bool four_vectors = Tile<T>::width > 4;
+#else
+template <class T>
+struct FourVectors;
+template <class T>
+inline constexpr bool four_vectors = false;
+#endif
+
+// to[j * to_step + i] = from[i * from_step + j]
+template <class T>
+void transpose_rows(T* to, std::int64_t to_step, const T* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t block = 64;  // rows that stay in the first cache while several lines of the result are filled
+  for (std::int64_t i0 = 0; i0 < rows; i0 += block) {
+    const std::int64_t end = std::min(rows, i0 + block);
+    std::int64_t j = 0;
+    for (; j + 4 <= columns; j += 4) {
+      std::int64_t i = i0;
+      if constexpr (four_vectors<T>)
+        for (; i + Tile<T>::width <= end; i += Tile<T>::width)
+          FourVectors<T>::four_columns(to + j * to_step + i, to_step, from + i * from_step + j, from_step);
+      for (; i + 4 <= end; i += 4) Four<T>::transpose(to + j * to_step + i, to_step, from + i * from_step + j, from_step);
+      for (; i < end; ++i)
+        for (std::int64_t l = j; l < j + 4; ++l) to[l * to_step + i] = from[i * from_step + l];
+    }
+    for (; j < columns; ++j)
+      for (std::int64_t i = i0; i < end; ++i) to[j * to_step + i] = from[i * from_step + j];
+  }
 }
 
 // panel[d * whole_vectors(lanes) + l] = from[d * depth_step + l * lane_step], and zeros in the lanes behind.
@@ -87,27 +173,17 @@ void pack_panel(T* panel, const T* from, std::int64_t depth, std::int64_t depth_
   std::int64_t l = 0;
   if (depth_step == 1)
     for (; l + 4 <= lanes; l += 4) {
+      const T* rows = from + l * lane_step;
+      T* to = panel + l;
       std::int64_t d = 0;
-      for (; d + 4 <= depth; d += 4) Four<T>::transpose(panel + d * step + l, step, from + l * lane_step + d, lane_step);
+      if constexpr (four_vectors<T>)
+        for (; d + Tile<T>::width <= depth; d += Tile<T>::width) FourVectors<T>::four_rows(to + d * step, step, rows + d, lane_step);
+      for (; d + 4 <= depth; d += 4) Four<T>::transpose(to + d * step, step, rows + d, lane_step);
       for (; d < depth; ++d)
-        for (std::int64_t i = l; i < l + 4; ++i) panel[d * step + i] = from[i * lane_step + d];
+        for (std::int64_t i = 0; i < 4; ++i) to[d * step + i] = rows[i * lane_step + d];
     }
   for (; l < step; ++l)
     for (std::int64_t d = 0; d < depth; ++d) panel[d * step + l] = l < lanes ? from[d * depth_step + l * lane_step] : T(0);
-}
-
-// to[j * to_step + i] = from[i * from_step + j]
-template <class T>
-void transpose_rows(T* to, std::int64_t to_step, const T* from, std::int64_t from_step, std::int64_t rows, std::int64_t columns) {
-  std::int64_t j = 0;
-  for (; j + 4 <= columns; j += 4) {
-    std::int64_t i = 0;
-    for (; i + 4 <= rows; i += 4) Four<T>::transpose(to + j * to_step + i, to_step, from + i * from_step + j, from_step);
-    for (; i < rows; ++i)
-      for (std::int64_t l = j; l < j + 4; ++l) to[l * to_step + i] = from[i * from_step + l];
-  }
-  for (; j < columns; ++j)
-    for (std::int64_t i = 0; i < rows; ++i) to[j * to_step + i] = from[i * from_step + j];
 }
 
 }  // namespace cpu

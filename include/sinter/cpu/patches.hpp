@@ -25,45 +25,49 @@ struct Patches {
   }
 };
 
-// to[0, n) = from[0, n), for the few elements of an image's row.
-template <class T>
-void copy_row(T* to, const T* from, std::int64_t n) {
-  const auto by = [&](auto words) {
-    using W = decltype(words);
-    constexpr std::int64_t width = sizeof(typename W::Vector) / sizeof(T);
-    if (n < width) return false;
-    for (std::int64_t i = 0; i < n; i += width) {
-      const std::int64_t at = std::min(i, n - width);  // the last overlaps the one before
-      typename W::Vector v;
-      std::memcpy(&v, from + at, sizeof v);
-      std::memcpy(to + at, &v, sizeof v);
-    }
-    return true;
-  };
-  if (by(Tile<T>{}) || by(Four<T>{})) return;
-  for (std::int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
-
 // Rows [top, top + rows) and columns [left, left + pitch) of planes height x width; they may reach beyond.
 struct Region {
   std::int64_t height, width, top, rows, left, pitch;
   bool inside() const { return top >= 0 && left >= 0 && top + rows <= height && left + pitch <= width; }
   std::int64_t plane() const { return rows * pitch; }
 
+  // Fills plane() elements for each of the planes, and up to `slack` behind the last.
+  static constexpr std::int64_t slack = 64;
   template <class T>
   void copy(const T* from, std::int64_t planes, T* to) const {
     const std::int64_t y0 = std::clamp<std::int64_t>(-top, 0, rows), y1 = std::clamp(height - top, y0, rows);
     const std::int64_t x0 = std::clamp<std::int64_t>(-left, 0, pitch), x1 = std::clamp(width - left, x0, pitch);
+    from += (top + y0) * width + left + x0;
     for (std::int64_t p = 0; p < planes; ++p, from += height * width, to += plane()) {
-      std::fill_n(to, y0 * pitch, T(0));
-      for (std::int64_t y = y0; y < y1; ++y) {
-        T* row = to + y * pitch;
-        for (std::int64_t x = 0; x < x0; ++x) row[x] = T(0);
-        copy_row(row + x0, from + (top + y) * width + left + x0, x1 - x0);
-        for (std::int64_t x = x1; x < pitch; ++x) row[x] = T(0);
-      }
-      std::fill(to + y1 * pitch, to + plane(), T(0));
+      if (x1 - x0 >= Tile<T>::width) copy_plane<Tile<T>>(from, to, y0, y1, x0, x1);
+      else if (x1 - x0 >= 4) copy_plane<Four<T>>(from, to, y0, y1, x0, x1);
+      else copy_plane<void>(from, to, y0, y1, x0, x1);
     }
+  }
+
+ private:
+  // Rows as vectors of `Words`, the last of which may overlap the one before.
+  template <class Words, class T>
+  void copy_plane(const T* from, T* to, std::int64_t y0, std::int64_t y1, std::int64_t x0, std::int64_t x1) const {
+    clear(to, y0 < y1 ? y0 * pitch + x0 : plane());
+    for (std::int64_t y = y0; y < y1; ++y, from += width) {
+      T* row = to + y * pitch + x0;
+      const std::int64_t n = x1 - x0;
+      if constexpr (std::is_void_v<Words>) {
+        for (std::int64_t i = 0; i < n; ++i) row[i] = from[i];
+      } else {
+        constexpr std::int64_t vector = sizeof(typename Words::Vector) / sizeof(T);
+        for (std::int64_t i = 0; i + vector <= n; i += vector) std::memcpy(row + i, from + i, sizeof(typename Words::Vector));
+        if (n % vector) std::memcpy(row + n - vector, from + n - vector, sizeof(typename Words::Vector));
+      }
+      clear(row + n, y + 1 < y1 ? pitch - n : (rows - y) * pitch - x1);
+    }
+  }
+  // In whole vectors: what lies behind is written later.
+  template <class T>
+  static void clear(T* p, std::int64_t n) {
+    static_assert(Tile<T>::width <= slack);
+    for (std::int64_t i = 0; i < n; i += Tile<T>::width) Tile<T>::store(p + i, typename Tile<T>::Vector{});
   }
 };
 
