@@ -27,8 +27,8 @@ double tile_cost(const Operand<T>& left, const Operand<T>& right, std::int64_t i
   const double vectors = double((columns + M::width - 1) / M::width), steps = double(inner + 1);
   double cost = double(rows) * vectors * (1 + 16 / steps);
   if (!contiguous) cost += double(rows * columns) * 1.5 / steps;
-  if (!reads_left(left, rows, columns, inner)) cost += double(rows) * (left.lane_step == 1 ? 0.4 : 0.8);
-  if (!reads_right(right, rows, inner)) cost += right.lane_step == 1 ? vectors * 2 : double(columns) * 0.8;
+  if (!reads_left(left, rows, columns, inner)) cost += double(rows) * 0.5;
+  if (!reads_right(right, rows, inner)) cost += right.lane_step == 1 ? vectors * 2 : double(columns) * (right.depth_step == 1 ? 0.4 : 1.5);
   return cost;
 }
 template <class T>
@@ -51,13 +51,42 @@ Method method_of(const Operand<T>& left, const Operand<T>& right, std::int64_t i
   return method;
 }
 
+// A result whose rows are contiguous: by blocks of its transpose, which are then transposed.
+template <class T>
+void transposed_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add, const Finish& finish,
+                        const Spot& at, std::int64_t deep) {
+  using M = Tile<T>;
+  constexpr std::int64_t area = 32768, few = 16;
+  const std::int64_t tall = even_part(c.rows, std::max<std::int64_t>(area / c.columns, M::tall), M::rows);
+  Scratch<T> block(std::min(tall, c.rows) * c.columns), turned(add ? std::min(tall, c.rows) * few : 0);
+  for (std::int64_t i = 0; i < c.rows; i += tall) {
+    const std::int64_t rows = std::min(tall, c.rows - i);
+    block_product(left.from(i, 0), right, inner, Matrix<T>{block.data, rows, c.columns, c.columns, 1}, false, {}, {}, deep);
+    for (std::int64_t j = 0; j < c.columns; j += few) {
+      const std::int64_t columns = std::min(few, c.columns - j);
+      T* to = c.data + i + j * c.column_step;
+      if (!add) {
+        transpose<T>(to, c.column_step, block.data + j, c.columns, rows, columns);
+      } else {
+        transpose<T>(turned.data, rows, block.data + j, c.columns, rows, columns);
+        for (std::int64_t l = 0; l < columns; ++l)
+          for (std::int64_t r = 0; r < rows; ++r) to[l * c.column_step + r] += turned.data[l * rows + r];
+      }
+      at.finish(finish, i, i + rows, j, j + columns);
+    }
+  }
+}
+
 // c = left @ right, or c += left @ right, by the calling thread.
 template <class T>
 void method_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add,
                     const Finish& finish, const Spot& at) {
-  if (!method.dots) return block_product(left, right, inner, c, add, finish, at, method.deep);
-  dot_product(left, right, inner, c, add);
-  at.finish(finish, 0, c.rows, 0, c.columns);
+  if (method.dots) {
+    dot_product(left, right, inner, c, add);
+    return at.finish(finish, 0, c.rows, 0, c.columns);
+  }
+  if (c.row_step == 1 && c.column_step != 1 && inner > 1 && c.rows > 1) return transposed_product(left, right, inner, c, add, finish, at, method.deep);
+  block_product(left, right, inner, c, add, finish, at, method.deep);
 }
 
 // A small result of a long sum: parts of the sum on several threads, added in order.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "sinter/core/cache.hpp"
 #include "sinter/core/config.hpp"
@@ -38,41 +39,69 @@ struct Matrix {
   }
 };
 
-// Four vectors of four, columns for rows.
-template <class T>
-struct Four {
-  typedef T Vector __attribute__((vector_size(4 * sizeof(T))));
+// N vectors of N, columns for rows: N a power of two.
+template <class T, int N>
+struct Square {
+  typedef T Vector __attribute__((vector_size(N * sizeof(T))));
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  typedef Index Indices __attribute__((vector_size(4 * sizeof(T))));
+  typedef Index Indices __attribute__((vector_size(N * sizeof(T))));
 
-  // Of a's four, then b's. By reference: without AVX four doubles are no register.
-  template <int I, int J, int K, int L>
-  static SINTER_HD void pick(Vector& to, const Vector& a, const Vector& b) {
+  // Lanes whose index has the bit S change places with those of the other that have not.
+  template <int S, int... I>
+  static SINTER_HD void exchange(Vector& a, Vector& b, std::integer_sequence<int, I...>) {
+    const Vector x = a, y = b;
 #if defined(__clang__)
-    to = __builtin_shufflevector(a, b, I, J, K, L);
+    a = __builtin_shufflevector(x, y, (I & S ? N + I - S : I)...);
+    b = __builtin_shufflevector(x, y, (I & S ? N + I : I + S)...);
 #else
-    to = __builtin_shuffle(a, b, Indices{I, J, K, L});
+    a = __builtin_shuffle(x, y, Indices{(I & S ? N + I - S : I)...});
+    b = __builtin_shuffle(x, y, Indices{(I & S ? N + I : I + S)...});
 #endif
   }
-  static SINTER_HD void transpose(Vector (&r)[4]) {
-    Vector low, low2, high, high2;
-    pick<0, 4, 1, 5>(low, r[0], r[1]);
-    pick<0, 4, 1, 5>(low2, r[2], r[3]);
-    pick<2, 6, 3, 7>(high, r[0], r[1]);
-    pick<2, 6, 3, 7>(high2, r[2], r[3]);
-    pick<0, 1, 4, 5>(r[0], low, low2);
-    pick<2, 3, 6, 7>(r[1], low, low2);
-    pick<0, 1, 4, 5>(r[2], high, high2);
-    pick<2, 3, 6, 7>(r[3], high, high2);
+  template <int S = 1>
+  static SINTER_HD void transpose(Vector (&r)[N]) {
+    if constexpr (S < N) {
+#pragma GCC unroll 16
+      for (int i = 0; i < N; ++i)
+        if (!(i & S)) exchange<S>(r[i], r[i + S], std::make_integer_sequence<int, N>());
+      transpose<2 * S>(r);
+    }
   }
   // to[d * to_step + l] = from[l * from_step + d]
   static SINTER_HD void transpose(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
-    Vector rows[4];
-    for (int i = 0; i < 4; ++i) std::memcpy(&rows[i], from + i * from_step, sizeof(Vector));
+    Vector rows[N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) std::memcpy(&rows[i], from + i * from_step, sizeof(Vector));
     transpose(rows);
-    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_step, &rows[i], sizeof(Vector));
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) std::memcpy(to + i * to_step, &rows[i], sizeof(Vector));
+  }
+  // The same for `lanes` >= N of them, as much of the depth from d on as fills squares; returns where it ends.
+  static std::int64_t transpose_all(T* to, std::int64_t to_step, const T* from, std::int64_t from_step, std::int64_t lanes, std::int64_t d,
+                                    std::int64_t depth) {
+    for (; d + N <= depth; d += N)
+      for (std::int64_t l = 0; l < lanes; l += N) {
+        const std::int64_t lane = std::min(l, lanes - N);  // the last ones overlap the ones before
+        transpose(to + d * to_step + lane, to_step, from + lane * from_step + d, from_step);
+      }
+    return d;
   }
 };
+
+template <class T>
+using Four = Square<T, 4>;
+
+// to[d * to_step + l] = from[l * from_step + d]
+template <class T>
+void transpose(T* to, std::int64_t to_step, const T* from, std::int64_t from_step, std::int64_t lanes, std::int64_t depth) {
+  constexpr int simd = simd_bytes / int(sizeof(T));
+  std::int64_t done = 0;
+  if constexpr (simd > 4)
+    if (lanes >= simd) done = Square<T, simd>::transpose_all(to, to_step, from, from_step, lanes, done, depth);
+  if (lanes >= 4) done = Square<T, 4>::transpose_all(to, to_step, from, from_step, lanes, done, depth);
+  for (std::int64_t l = 0; done < depth && l < lanes; ++l)
+    for (std::int64_t d = done; d < depth; ++d) to[d * to_step + l] = from[l * from_step + d];
+}
 
 // to[d * Width + l] = from[d * depth_step + l]
 template <int Width, class T>
@@ -99,22 +128,12 @@ void pack(T* to, int width, const P* from, int lanes, std::int64_t lane_step, st
       for (int l = 0; l < lanes; ++l) to[d * width + l] = T(from[d * depth_step + l]);
     return;
   }
+  if constexpr (std::is_same_v<T, P>)
+    if (depth_step == 1) return transpose<T>(to, width, from, lane_step, lanes, depth);
   constexpr std::int64_t block = 16;  // a cache line of every lane at a time
-  for (std::int64_t d0 = 0; d0 < depth; d0 += block) {
-    const std::int64_t d1 = std::min(depth, d0 + block);
-    std::int64_t done = d0;
-    if constexpr (std::is_same_v<T, P>)
-      if (depth_step == 1 && lanes >= 4) {
-        done += (d1 - d0) / 4 * 4;
-        for (int l = 0; l < lanes; l += 4) {
-          const int lane = std::min(l, lanes - 4);  // the last four overlap the ones before
-          for (std::int64_t d = d0; d < done; d += 4)
-            Four<T>::transpose(to + d * width + lane, width, from + lane * lane_step + d, lane_step);
-        }
-      }
-    for (int l = 0; done < d1 && l < lanes; ++l)
-      for (std::int64_t d = done; d < d1; ++d) to[d * width + l] = T(from[l * lane_step + d * depth_step]);
-  }
+  for (std::int64_t d0 = 0; d0 < depth; d0 += block)
+    for (int l = 0; l < lanes; ++l)
+      for (std::int64_t d = d0; d < std::min(depth, d0 + block); ++d) to[d * width + l] = T(from[l * lane_step + d * depth_step]);
 }
 
 // One side of a product: `lanes` lie along the result (the left's rows, the right's columns), the other direction, `depth`, is

@@ -35,33 +35,15 @@ inline std::int64_t even_part(std::int64_t n, std::int64_t most, std::int64_t un
 // A tile that is not full, or whose columns are apart.
 template <class T>
 [[gnu::noinline]] void store_edge(const T* from, std::int64_t step, const Matrix<T>& c, bool add) {
-  using F = Four<T>;
-  const auto put = [&](std::int64_t i, std::int64_t j) {
-    T& to = c.data[i * c.row_step + j * c.column_step];
-    to = add ? to + from[i * step + j] : from[i * step + j];
-  };
-  std::int64_t i = 0, j = 0;
-  if (c.row_step == 1 && c.column_step != 1) {  // the transposed result
-    for (; i + 4 <= c.rows; i += 4)
-      for (j = 0; j < c.columns; j += 4) {
-        T four[16];
-        F::transpose(four, 4, from + i * step + j, step);  // the tile has whole vectors
-        for (int l = 0; l < 4 && j + l < c.columns; ++l) {
-          T* to = c.data + i + (j + l) * c.column_step;
-          for (int r = 0; r < 4; ++r) to[r] = add ? to[r] + four[l * 4 + r] : four[l * 4 + r];
-        }
-      }
-  } else if (c.column_step == 1) {
-    const std::int64_t whole = c.columns / 4 * 4;
-    for (i = 0; i < c.rows; ++i) {
-      T* to = c.data + i * c.row_step;
-      for (j = 0; j < whole; j += 4)
-        for (int l = 0; l < 4; ++l) to[j + l] = add ? to[j + l] + from[i * step + j + l] : from[i * step + j + l];
-      for (; j < c.columns; ++j) put(i, j);
-    }
+  for (std::int64_t i = 0; i < c.rows; ++i) {
+    T* to = c.data + i * c.row_step;
+    const T* row = from + i * step;
+    std::int64_t j = 0;
+    if (c.column_step == 1)
+      for (; j + 4 <= c.columns; j += 4)
+        for (int l = 0; l < 4; ++l) to[j + l] = add ? to[j + l] + row[j + l] : row[j + l];
+    for (; j < c.columns; ++j) to[j * c.column_step] = add ? to[j * c.column_step] + row[j] : row[j];
   }
-  for (; i < c.rows; ++i)
-    for (j = 0; j < c.columns; ++j) put(i, j);
 }
 
 // R rows by V vectors of the result over `depth`. Row r of the left is a[r * lane_step + d * depth_step], the right's vectors
