@@ -191,7 +191,7 @@ class Runner {
         roots.emplace_back(got[i]);
         grads.push_back(flowing[i]);
       }
-      if (!roots.empty()) run_backward(roots, std::move(grads), false, nullptr);
+      if (!roots.empty()) run_backward(roots.data(), grads.data(), roots.size(), false, nullptr);
       if (spec_.contains("grad_inputs")) {
         const Values wanted = list(spec_["grad_inputs"]);
         for (std::size_t i = 0; i < wanted.size(); ++i) {
