@@ -46,17 +46,21 @@ struct Square {
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   typedef Index Indices __attribute__((vector_size(N * sizeof(T))));
 
+  // The lanes I... of a's, then b's. By reference: without AVX four doubles are no register.
+  template <int... I>
+  static SINTER_HD void pick(Vector& to, const Vector& a, const Vector& b) {
+#if defined(__clang__)
+    to = __builtin_shufflevector(a, b, I...);
+#else
+    to = __builtin_shuffle(a, b, Indices{I...});
+#endif
+  }
   // Lanes whose index has the bit S change places with those of the other that have not.
   template <int S, int... I>
   static SINTER_HD void exchange(Vector& a, Vector& b, std::integer_sequence<int, I...>) {
     const Vector x = a, y = b;
-#if defined(__clang__)
-    a = __builtin_shufflevector(x, y, (I & S ? N + I - S : I)...);
-    b = __builtin_shufflevector(x, y, (I & S ? N + I : I + S)...);
-#else
-    a = __builtin_shuffle(x, y, Indices{(I & S ? N + I - S : I)...});
-    b = __builtin_shuffle(x, y, Indices{(I & S ? N + I : I + S)...});
-#endif
+    pick<(I & S ? N + I - S : I)...>(a, x, y);
+    pick<(I & S ? N + I : I + S)...>(b, x, y);
   }
   template <int S = 1>
   static SINTER_HD void transpose(Vector (&r)[N]) {

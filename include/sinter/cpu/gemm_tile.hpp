@@ -10,13 +10,13 @@ inline namespace SINTER_ABI {
 namespace cpu {
 
 // What stays in registers: `rows` broadcast elements of the left against `vectors` vectors of the right. The left's block of
-// `tall` by `deep` stays in the second level of the cache, the right's of `deep` by `broad` in the third.
+// `tall` by `depth` stays in the second level of the cache, the right's of `depth` by `broad` in the third.
 template <class T>
 struct Tile {
   typedef T Vector __attribute__((vector_size(simd_bytes)));
   static constexpr int width = simd_bytes / int(sizeof(T));
   static constexpr int rows = 6, vectors = simd_bytes == 64 ? 4 : 2, columns = vectors * width;
-  static constexpr std::int64_t deep = 384, tall = (256 << 10) / (deep * sizeof(T)) / rows * rows, broad = (3 << 20) / (deep * sizeof(T)) / columns * columns;
+  static constexpr std::int64_t depth = 384, tall = (256 << 10) / (depth * sizeof(T)) / rows * rows, broad = (3 << 20) / (depth * sizeof(T)) / columns * columns;
 
   static SINTER_HD Vector load(const T* p) {
     Vector v;
@@ -146,7 +146,7 @@ bool reads_right(const Operand<T>& right, std::int64_t rows, std::int64_t inner)
 template <class T>
 std::int64_t depth_of(const Operand<T>& right, std::int64_t inner, std::int64_t rows, std::int64_t columns) {
   const bool streams = rows <= Tile<T>::rows && right.in_memory() && right.lane_step == 1 && inner * columns * std::int64_t(sizeof(T)) > 512 << 10;
-  return streams ? 16 : even_part(inner, Tile<T>::deep, 8);
+  return streams ? 16 : even_part(inner, Tile<T>::depth, 8);
 }
 
 // c = left @ right where the sum has one term: row by row, since storing is the work.
@@ -189,7 +189,7 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
     outer_product(left, right, c, add);
     return at.finish(finish, 0, c.rows, 0, c.columns);
   }
-  if (deep == 0) deep = even_part(inner, M::deep, 8);
+  if (deep == 0) deep = even_part(inner, M::depth, 8);
   // With a short sum storing is the work, and whole rows are stored best.
   const std::int64_t tall = inner <= 16 ? M::rows : even_part(c.rows, M::tall, M::rows), broad = even_part(c.columns, M::broad, M::columns);
   const bool read_left = reads_left(left, c.rows, c.columns, inner), read_right = reads_right(right, c.rows, inner);
