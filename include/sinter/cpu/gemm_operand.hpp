@@ -46,6 +46,11 @@ struct Square {
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   typedef Index Indices __attribute__((vector_size(N * sizeof(T))));
 
+  static SINTER_HD Vector load(const T* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
   // The lanes I... of a's, then b's. By reference: without AVX four doubles are no register.
   template <int... I>
   static SINTER_HD void pick(Vector& to, const Vector& a, const Vector& b) {
