@@ -4,13 +4,25 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
 
 namespace bench {
 
-inline double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+// Seconds. With SINTER_BENCH_CLOCK=cpu those that this process computed: for one thread on a machine that has other work, too.
+inline double now() {
+  static const char* kind = std::getenv("SINTER_BENCH_CLOCK");
+  static const bool cpu = kind && std::string(kind) == "cpu";
+  if (cpu) {
+    timespec t{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 inline double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());

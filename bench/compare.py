@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares Sinter with its peers on this machine, in one run; see bench/README.md. Writes compare.md, compare.json and
 compare.png. The exit status is 1 where a peer computed other numbers."""
-import argparse, datetime, json, pathlib, platform, re, subprocess, sys
+import argparse, datetime, json, os, pathlib, platform, re, subprocess, sys
 
 import install
 from tables import gemm, sizes, workloads
@@ -18,6 +18,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="processes of each peer for each workload; the median counts")
     parser.add_argument("--tables", help="of workloads,gemm,sizes; by default all, or workloads alone where some are named")
     parser.add_argument("--peers", default=",".join(workloads.PEERS), help="of " + ",".join(workloads.PEERS))
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall",
+                        help="cpu: count the processor's seconds, for one thread on a machine that has other work, too")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/compare")
     parser.add_argument("--bench", type=pathlib.Path, help="a sinter_bench built elsewhere")
     parser.add_argument("--include", type=pathlib.Path, default=ROOT / "include", help="the headers, for the other tables")
@@ -26,6 +28,9 @@ def arguments():
     args.threads = [int(t) for t in args.threads.split(",")]
     args.tables = (args.tables or ("workloads" if args.workload else "workloads,gemm,sizes")).split(",")
     args.out = args.out.resolve()
+    if args.clock == "cpu" and args.threads != [1]:
+        parser.error("--clock cpu takes --threads 1")
+    os.environ["SINTER_BENCH_CLOCK"] = args.clock
     return args
 
 
@@ -87,7 +92,7 @@ def sizes_table(args):
 def machine():
     with open("/proc/cpuinfo") as info:
         model = re.search(r"model name\s*: (.*)", info.read())
-    cpus = len(install.os.sched_getaffinity(0))
+    cpus = len(os.sched_getaffinity(0))
     compiler = install.output("g++", "-dumpfullversion")
     return f"{cpus} processors, {model[1] if model else platform.processor()}, g++ {compiler}, {platform.system()} {platform.release()}"
 
@@ -98,7 +103,8 @@ def main():
     have = install.environment()
     versions = ", ".join(f"{name} {v or 'missing'}" for name, v in have.items())
     commit = install.output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "unknown"
-    result = {"machine": machine(), "versions": have, "commit": commit, "date": datetime.date.today().isoformat(), "rounds": args.rounds}
+    result = {"machine": machine(), "versions": have, "commit": commit, "date": datetime.date.today().isoformat(), "rounds": args.rounds,
+              "clock": args.clock}
     lines = ["# Sinter and its peers", "", f"{result['date']}, commit {commit}; {result['machine']}; {versions}.",
              f"Command: `bash bench/compare.sh {' '.join(sys.argv[1:])}`", ""]
     problems = []

@@ -96,23 +96,24 @@ def peak_mb():
 
 
 BATCHES, WARM_UP_S, BATCH_S = 9, 0.3, 0.06
+now = time.process_time if os.environ.get("SINTER_BENCH_CLOCK") == "cpu" else time.perf_counter
 
 
 def milliseconds(call, restart=None, finish=None):
     """The median over batches of the time of one call; restart() comes before each batch of 20 calls or more, finish()
     ends a batch. As in clock.hpp."""
     def batch(n):
-        start = time.perf_counter()
+        start = now()
         for _ in range(n):
             call()
         if finish:
             finish()
-        return time.perf_counter() - start
+        return now() - start
 
-    begin = time.perf_counter()
+    begin = now()
     while True:
         batch(1)
-        if time.perf_counter() - begin >= WARM_UP_S:
+        if now() - begin >= WARM_UP_S:
             break
     n = 1
     while (took := batch(n)) < BATCH_S / 2:
