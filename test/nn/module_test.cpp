@@ -103,7 +103,12 @@ TEST_CASE("modes, freezing and gradients reach every submodule") {
   int modules = 0;
   net.apply([&](auto&) { ++modules; });
   CHECK(modules == 6);
+  const float* at = net.head.weight.data();
   net.to(Device::cpu());
+  CHECK(net.head.weight.data() == at);
+  CHECK_THROWS_AS(net.to(Device::cuda()), DeviceError);
+  CHECK(net.head.weight.data() == at);
+  CHECK(net.head.weight.device() == Device::cpu());
 }
 
 TEST_CASE("copying a module copies its values, moving moves them") {

@@ -33,7 +33,7 @@ struct AvgPool2dOptions {
 struct Span {
   std::int64_t begin, end, padded;
 };
-using Spans = std::vector<Span>;
+using Spans = CachedVector<Span>;
 
 // Windows of `kernel` elements, as PyTorch counts them. Throws ValueError or ShapeError.
 inline Spans sliding_spans(const char* op, std::int64_t extent, std::int64_t kernel, std::int64_t stride, std::int64_t padding,

@@ -48,6 +48,19 @@ struct Walk {
   }
 };
 
+// The same without names.
+template <class F>
+struct NamelessWalk {
+  F& f;
+  template <class Name, class Part>
+  void operator()(const Name&, Part& part) const {
+    f(part);
+    if constexpr (!is_parameter<Part> && !is_buffer<Part>) {
+      if constexpr (decltype(has_visit<Part, NamelessWalk>(0))::value) part.visit(*this);
+    }
+  }
+};
+
 template <class D>
 class Module {
  public:
@@ -65,11 +78,26 @@ class Module {
     using W = Walk<std::remove_reference_t<F>>;
     if constexpr (decltype(has_visit<D, W>(0))::value) d.visit(W{root, f});
   }
+  // f(part), as walk() without names, and without making any.
+  template <class F>
+  void each(F&& f) const {
+    D& d = const_cast<D&>(self());
+    using W = NamelessWalk<std::remove_reference_t<F>>;
+    if constexpr (decltype(has_visit<D, W>(0))::value) d.visit(W{f});
+  }
+  // f(tensor) for every parameter; for tied weights as often as they occur.
+  template <class F>
+  void each_parameter(F&& f) const {
+    each([&](auto& part) {
+      if constexpr (is_parameter<std::decay_t<decltype(part)>>)
+        if (part.defined()) f(part.impl);
+    });
+  }
 
   // Dropout and batch norm behave differently in training, which is the mode that a module begins in.
   D& train(bool on = true) {
     training_ = on;
-    walk([on](const std::string&, auto& part) {
+    each([on](auto& part) {
       using P = std::decay_t<decltype(part)>;
       if constexpr (!is_parameter<P> && !is_buffer<P>) part.set_training(on);
     });
@@ -102,29 +130,39 @@ class Module {
   }
   // Lets go of every gradient.
   void zero_grad() {
-    for (const auto& p : parameters()) p->grad.reset();
+    each_parameter([](const Ref<TensorImpl>& p) { p->grad.reset(); });
   }
   D& requires_grad_(bool wanted = true) {
-    for (const auto& p : parameters()) p->requires_grad = wanted;
+    each_parameter([&](const Ref<TensorImpl>& p) { p->requires_grad = wanted; });
     return static_cast<D&>(*this);
   }
   // f(module) for every module below this one and for itself, as torch.nn.Module.apply.
   template <class F>
   D& apply(F&& f) {
-    walk([&](const std::string&, auto& part) {
+    each([&](auto& part) {
       using P = std::decay_t<decltype(part)>;
       if constexpr (!is_parameter<P> && !is_buffer<P>) f(part);
     });
     f(static_cast<D&>(*this));
     return static_cast<D&>(*this);
   }
-  // Moves parameters and buffers. Throws DeviceError where there is no such device; then nothing has moved.
+  // Moves parameters (with their gradients) and buffers, which stay the tensors that optimizers know. Throws DeviceError where
+  // there is no such device; then nothing has moved.
   D& to(Device device) {
-    walk([&](const std::string&, auto& part) {
+    CachedVector<std::pair<Ref<TensorImpl>, Ref<TensorImpl>>> moved;
+    each([&](auto& part) {
       using P = std::decay_t<decltype(part)>;
       if constexpr (is_parameter<P> || is_buffer<P>)
-        if (part.defined()) part.to(device);
+        if (part.defined()) {
+          moved.emplace_back(part.impl, part.detach().to(device).impl);
+          if (const auto grad = part.grad(); grad.defined()) moved.emplace_back(grad.impl, grad.to(device).impl);
+        }
     });
+    for (auto& [tensor, there] : moved) {
+      tensor->storage = there->storage;
+      tensor->data = there->data;
+      std::copy_n(there->strides, tensor->rank, tensor->strides);
+    }
     return static_cast<D&>(*this);
   }
 

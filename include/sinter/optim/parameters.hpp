@@ -35,7 +35,9 @@ class ParameterList {
   }
   template <class Module, class = decltype(std::declval<Module&>().parameters())>
   ParameterList(Module& module) {
-    for (const auto& p : module.parameters()) add(p);
+    if constexpr (decltype(has_each_parameter<Module>(0))::value) module.each_parameter(Add{*this});
+    else
+      for (const auto& p : module.parameters()) add(p);
   }
 
   std::size_t size() const { return list_.size(); }
@@ -49,7 +51,15 @@ class ParameterList {
     if (!p.impl) fail<ValueError>("optim: parameter ", list_.size(), " is undefined");
     if (std::find(list_.begin(), list_.end(), p.impl) == list_.end()) list_.push_back(std::move(p.impl));
   }
-  std::vector<Ref<TensorImpl>> list_;
+  struct Add {
+    ParameterList& list;
+    void operator()(const Ref<TensorImpl>& p) const { list.add(p); }
+  };
+  template <class M>
+  static auto has_each_parameter(int) -> decltype(std::declval<M&>().each_parameter(std::declval<Add>()), std::true_type());
+  template <class M>
+  static std::false_type has_each_parameter(...);
+  CachedVector<Ref<TensorImpl>> list_;
 };
 
 }  // namespace optim
