@@ -54,6 +54,7 @@
 #include "sinter/nn/layer_norm.hpp"
 #include "sinter/nn/linear.hpp"
 #include "sinter/nn/loss.hpp"
+#include "sinter/nn/multihead_attention.hpp"
 #include "sinter/nn/pool.hpp"
 #include "sinter/nn/rnn.hpp"
 #include "sinter/nn/rnn_cell.hpp"

@@ -3,24 +3,11 @@
 // random stream, not a mask.
 #pragma once
 
-#include <optional>
-
-#include "sinter/autograd/function.hpp"
 #include "sinter/cpu/attention_backward.hpp"
+#include "sinter/functional/attention_weights.hpp"
+#include "sinter/functional/dropout.hpp"
 
 namespace sinter {
-
-// PyTorch's keyword arguments and defaults; scale is 1 / sqrt(head width) unless given.
-struct SDPAOptions {
-  double dropout_p_ = 0;
-  bool is_causal_ = false, enable_gqa_ = false;
-  std::optional<double> scale_;
-  SDPAOptions& dropout_p(double p) { return dropout_p_ = p, *this; }
-  SDPAOptions& is_causal(bool c) { return is_causal_ = c, *this; }
-  SDPAOptions& enable_gqa(bool g) { return enable_gqa_ = g, *this; }
-  SDPAOptions& scale(double s) { return scale_ = s, *this; }
-};
-
 inline namespace SINTER_ABI {
 
 // How heads lie in a tensor: extent(shape, d) and step(tensor, d) for the dimensions batch, head, length, width.
@@ -45,14 +32,15 @@ struct HeadsApart {
     return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), sizes));
   }
 };
-// (batch, length, n * width): n heads side by side.
+// (batch, length, n * width), or (length, batch, n * width): n heads side by side.
 struct HeadsJoined {
   static constexpr const char* name = "multi_head_attention";
   std::int64_t n;
-  std::int64_t extent(ShapeView s, int d) const { return d == 0 ? s.d[0] : d == 1 ? n : d == 2 ? s.d[1] : s.d[2] / n; }
-  std::int64_t step(const TensorImpl& x, int d) const {
-    return d == 0 ? x.strides[0] : d == 1 ? x.sizes[2] / n * x.strides[2] : d == 2 ? x.strides[1] : x.strides[2];
-  }
+  bool batch_first = true;
+  HeadsJoined(std::int64_t heads, bool first = true) : n(heads), batch_first(first) {}
+  int dim(int d) const { return d == 0 ? !batch_first : d == 2 ? batch_first : 2; }
+  std::int64_t extent(ShapeView s, int d) const { return d == 1 ? n : d == 3 ? s.d[2] / n : s.d[dim(d)]; }
+  std::int64_t step(const TensorImpl& x, int d) const { return (d == 1 ? x.sizes[2] / n : 1) * x.strides[dim(d)]; }
   template <class T>
   Tensor<T, 3> result(const Tensor<T, 3>& q, std::int64_t width) const {
     return Tensor<T, 3>(TensorImpl::empty(dtype_of<T>(), Shape{q.size(0), q.size(1), n * width}));
@@ -196,7 +184,13 @@ auto scaled_dot_product_attention(const Expr<Q>& query, const Expr<K>& key, cons
       if constexpr (std::is_same_v<M, bool>) return run(attn_mask);
       else return run(attn_mask.defined() ? wide(attn_mask) : Tensor<float, RM>());
     } else {
-      return attention_of(HeadsApart(), materialize(query.self()), materialize(key.self()), materialize(value.self()), attn_mask, options, g);
+      const Tensor<T, R> q = materialize(query.self()), k = materialize(key.self()), v = materialize(value.self());
+      if constexpr (!std::is_same_v<M, bool>)
+        if (any_requires_grad(attn_mask)) {  // a gradient of all scores is asked for: they are made
+          attention_problem<T>(HeadsApart(), q.impl, k.impl, v.impl, options);
+          return materialize(matmul(dropout(attention_weights(q, k, attn_mask, options), options.dropout_p_, true, g), v));
+        }
+      return attention_of(HeadsApart(), q, k, v, attn_mask, options, g);
     }
   }
 }
@@ -207,22 +201,22 @@ auto scaled_dot_product_attention(const Expr<Q>& query, const Expr<K>& key, cons
 }
 
 // The same with the heads side by side, as linear layers give and take them: q (N, T, heads * E), k (N, S, heads * E), v
-// (N, S, heads * Ev) -> (N, T, heads * Ev). Nothing is transposed, neither here nor on the way back. The mask broadcasts to
-// (N, heads, T, S). Throws ShapeError, ValueError.
+// (N, S, heads * Ev) -> (N, T, heads * Ev); with HeadsJoined(heads, false) the first two dimensions change places. Nothing is
+// transposed, neither here nor on the way back. The mask broadcasts to (N, heads, T, S). Throws ShapeError, ValueError.
 template <class T, class M = bool, int RM = 2>
-Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& k, const Tensor<T, 3>& v, std::int64_t heads,
+Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& k, const Tensor<T, 3>& v, HeadsJoined heads,
                                   const Tensor<M, RM>& attn_mask = {}, const SDPAOptions& options = {}, Generator& g = default_generator()) {
-  check_joined<T, M>(heads, {q.impl, k.impl, v.impl});
-  return attention_of(HeadsJoined{heads}, q, k, v, attn_mask, options, g);
+  check_joined<T, M>(heads.n, {q.impl, k.impl, v.impl});
+  return attention_of(heads, q, k, v, attn_mask, options, g);
 }
 // The same of qkv (N, T, 3 * heads * E), which has queries, keys and values side by side -> (N, T, heads * E).
 template <class T, class M = bool, int RM = 2>
-Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& qkv, std::int64_t heads, const Tensor<M, RM>& attn_mask = {},
+Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& qkv, HeadsJoined heads, const Tensor<M, RM>& attn_mask = {},
                                   const SDPAOptions& options = {}, Generator& g = default_generator()) {
-  check_joined<T, M>(heads, {qkv.impl}, 3);
+  check_joined<T, M>(heads.n, {qkv.impl}, 3);
   const std::int64_t width = qkv.size(2) / 3;
   const auto third = [width](const Tensor<T, 3>& x, int i) { return no_grad([&] { return materialize(narrow(x, 2, i * width, width)); }); };
-  return attention_of(HeadsJoined{heads}, third(qkv, 0), third(qkv, 1), third(qkv, 2), attn_mask, options, g, any_requires_grad(qkv),
+  return attention_of(heads, third(qkv, 0), third(qkv, 1), third(qkv, 2), attn_mask, options, g, any_requires_grad(qkv),
                       [&](const Tensor<T, 3>& out, auto gradients) {
                         auto back = [gradients, third, sizes = qkv.shape()](const Tensor<T, 3>& grad, const auto&) {
                           const Tensor<T, 3> d(TensorImpl::empty(dtype_of<T>(), sizes));
