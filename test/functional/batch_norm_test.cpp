@@ -28,7 +28,7 @@ bool close(const X& y, const std::vector<double>& expected) {
 TEST_CASE("batch_norm uses running statistics, or the batch's and moves the running ones") {
   auto mean = tensor<double>({0., 1., 2.}), var = tensor<double>({1., 2., 3.});
   const auto weight = tensor<double>({1., .5, 2.}), bias = tensor<double>({0., 1., -1.});
-  CHECK(close(batch_norm(input(), mean, var, weight, bias),
+  CHECK(close(eval(batch_norm(input(), mean, var, weight, bias)),
               {0,        2.333322, 0.999995, 3.333317, 1.353553, 0.882149, 1.707105, 1.235702, -2.924498, -0.230201, -1.769799, -3.309397,
                2.333322, 0.999995, 3.333317, 1.99999,  0.882149, 1.707105, 1.235702, 0.764298, -0.230201, -1.769799, -3.309397, -0.615101}));
   CHECK(close(batch_norm(input(), mean, var, weight, bias, BatchNormOptions().training(true).momentum(0.2)),
@@ -48,10 +48,75 @@ TEST_CASE("batch_norm takes two to four dimensions and long channels") {
   CHECK(batch_norm(zeros({0, 3}), zeros({3}), ones({3})).shape() == Shape{0, 3});
 }
 
+namespace {
+
+// The definition in long double for training without weights; x (n, c, inner).
+bool equals_definition(const Tensor<float, 3>& y, const Tensor<float, 3>& x) {
+  const auto s = x.shape();
+  for (std::int64_t c = 0; c < s[1]; ++c) {
+    long double mean = 0, square = 0;
+    const long double count = (long double)(s[0] * s[2]);
+    const auto each = [&](auto f) {
+      for (std::int64_t n = 0; n < s[0]; ++n)
+        for (std::int64_t i = 0; i < s[2]; ++i) f((n * s[1] + c) * s[2] + i);
+    };
+    each([&](std::int64_t i) { mean += x.data()[i] / count; });
+    each([&](std::int64_t i) { square += (x.data()[i] - mean) * (x.data()[i] - mean) / count; });
+    bool good = true;
+    each([&](std::int64_t i) { good = good && std::abs((x.data()[i] - mean) / std::sqrt(square + 1e-5L) - y.data()[i]) < 2e-4; });
+    if (!good) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("batch_norm of random shapes is its definition, far from zero as well") {
+  const auto on = BatchNormOptions().training(true);
+  for (const auto& s : {Shape{2, 1, 1}, Shape{7, 3, 1}, Shape{200, 37, 1}, Shape{64, 16, 1}, Shape{3, 5, 7}, Shape{40, 3, 17}, Shape{5, 2, 1000}, Shape{2, 3, 9001},
+                        Shape{1, 2, 5000}})
+    for (float centre : {0.f, 100.f}) {
+      const Tensor<float, 3> x = randn(s) + centre;
+      CAPTURE(s, centre);
+      CHECK(equals_definition(batch_norm(x, {}, {}, {}, {}, on), x));
+    }
+}
+
+TEST_CASE("batch_norm does not depend on the number of threads") {
+  const int before = get_num_threads();
+  for (const auto& s : {Shape{30, 40, 33}, Shape{2000, 40, 1}}) {
+    auto x = randn(s).requires_grad_();
+    auto w = randn({40}).requires_grad_(), b = randn({40}).requires_grad_();
+    Tensor<float, 3> y[2], dx[2];
+    Tensor<float, 1> dw[2];
+    for (int t = 0; t < 2; ++t) {
+      set_num_threads(t + 1);
+      x.set_grad({}), w.set_grad({});
+      y[t] = batch_norm(x, {}, {}, w, b, BatchNormOptions().training(true));
+      eval(sum(y[t] * y[t] * y[t])).backward();
+      dx[t] = x.grad(), dw[t] = w.grad();
+    }
+    const auto equal = [](const auto* p) { return std::memcmp(p[0].data(), p[1].data(), std::size_t(p[0].numel()) * sizeof(float)) == 0; };
+    CHECK(equal(y));
+    CHECK(equal(dx));
+    CHECK(equal(dw));
+  }
+  set_num_threads(before);
+}
+
+TEST_CASE("outside of training batch_norm fuses with what is around it") {
+  const auto x = randn({4, 3, 5, 5});
+  const auto mean = randn({3}), w = randn({3}), b = randn({3});
+  const Tensor<float, 1> var = rand({3}) + 0.5f;
+  const Tensor<float, 4> fused = relu(batch_norm(x, mean, var, w, b) + x), y = batch_norm(x, mean, var, w, b, {}), apart = relu(y + x);
+  CHECK(eval(sum(abs(fused - apart))).item() < 1e-3f);
+}
+
 TEST_CASE("gradients of batch_norm") {
   const auto on = BatchNormOptions().training(true);
   const auto training = [&](const auto& x, const auto& w, const auto& b) { return batch_norm(x, {}, {}, w, b, on); };
   CHECK(gradcheck(training, randn<double>({4, 3}), randn<double>({3}), randn<double>({3})));
+  CHECK(gradcheck(training, randn<double>({5, 18}), randn<double>({18}), randn<double>({18})));
   CHECK(gradcheck(training, randn<double>({2, 2, 3, 4}), randn<double>({2}), randn<double>({2})));
   CHECK(gradcheck([&](const auto& x) { return batch_norm(transpose(x, 0, 2), {}, {}, {}, {}, on); }, randn<double>({3, 2, 9})));
   const auto mean = randn<double>({2}), var = eval(rand<double>({2}) + 0.5);

@@ -6,6 +6,7 @@
 
 #include "sinter/autograd/function.hpp"
 #include "sinter/cpu/channels.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 
@@ -23,18 +24,30 @@ struct BatchNormOptions {
 inline namespace SINTER_ABI {
 
 template <class T, int R>
+void check_batch_norm(const Shape<R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var, const Tensor<T, 1>& weight,
+                      const Tensor<T, 1>& bias, bool training) {
+  const auto check = [&](const char* name, const Tensor<T, 1>& t) {
+    if (t.defined() && t.size(0) != x[1])
+      fail<ShapeError>("batch_norm: ", name, " of shape ", t.shape(), " for input ", x, ": ", t.size(0), " against ", x[1], " channels (axis 1)");
+  };
+  check("running_mean", running_mean), check("running_var", running_var), check("weight", weight), check("bias", bias);
+  if (!training && !(running_mean.defined() && running_var.defined()))
+    fail<ValueError>("batch_norm: outside of training running_mean and running_var are needed");
+}
+template <class A>
+constexpr bool check_batch_norm_input() {
+  constexpr bool fits = std::is_floating_point_v<typename A::value_type>, ranked = A::rank >= 2 && A::rank <= 4;
+  static_assert(fits, "sinter: batch_norm() takes float or double; convert with to<float>(x)");
+  static_assert(ranked, "sinter: batch_norm() takes an input (N, C), (N, C, L) or (N, C, H, W)");
+  return fits && ranked;
+}
+
+template <class T, int R>
 Tensor<T, R> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var,
                            const Tensor<T, 1>& weight, const Tensor<T, 1>& bias, const BatchNormOptions& o) {
   cpu::Channels s{x.size(0), x.size(1), 1};
   for (int i = 2; i < R; ++i) s.inner *= x.impl->sizes[i];
-  const auto check = [&](const char* name, const Tensor<T, 1>& t) {
-    if (t.defined() && t.size(0) != s.channels)
-      fail<ShapeError>("batch_norm: ", name, " of shape ", t.shape(), " for input ", x.shape(), ": ", t.size(0), " against ", s.channels,
-                       " channels (axis 1)");
-  };
-  check("running_mean", running_mean), check("running_var", running_var), check("weight", weight), check("bias", bias);
-  if (!o.training_ && !(running_mean.defined() && running_var.defined()))
-    fail<ValueError>("batch_norm: outside of training running_mean and running_var are needed");
+  check_batch_norm(x.shape(), running_mean, running_var, weight, bias, o.training_);
   if (o.training_ && s.count() == 1)
     fail<ValueError>("batch_norm: training needs more than 1 value for each channel, but the input is ", x.shape());
 
@@ -81,12 +94,25 @@ Tensor<T, R> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_me
 // https://pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html
 template <class A>
 auto batch_norm(const Expr<A>& x, const Tensor<typename A::value_type, 1>& running_mean, const Tensor<typename A::value_type, 1>& running_var,
-                const Tensor<typename A::value_type, 1>& weight = {}, const Tensor<typename A::value_type, 1>& bias = {},
-                const BatchNormOptions& options = {}) {
-  constexpr bool fits = std::is_floating_point_v<typename A::value_type>, ranked = A::rank >= 2 && A::rank <= 4;
-  static_assert(fits, "sinter: batch_norm() takes float or double; convert with to<float>(x)");
-  static_assert(ranked, "sinter: batch_norm() takes an input (N, C), (N, C, L) or (N, C, H, W)");
-  if constexpr (fits && ranked) return batch_norm_of(materialize(x.self()), running_mean, running_var, weight, bias, options);
+                const Tensor<typename A::value_type, 1>& weight, const Tensor<typename A::value_type, 1>& bias, const BatchNormOptions& options) {
+  if constexpr (check_batch_norm_input<A>()) return batch_norm_of(materialize(x.self()), running_mean, running_var, weight, bias, options);
+}
+// Outside of training and with eps 1e-5, as PyTorch's defaults are: an expression, which fuses with what it is part of, and
+// ends a convolution in the same pass.
+template <class A>
+auto batch_norm(const Expr<A>& x, const Tensor<typename A::value_type, 1>& running_mean, const Tensor<typename A::value_type, 1>& running_var,
+                const Tensor<typename A::value_type, 1>& weight = {}, const Tensor<typename A::value_type, 1>& bias = {}) {
+  if constexpr (check_batch_norm_input<A>()) {
+    using T = typename A::value_type;
+    const Shape<A::rank> in = x.self().shape();
+    check_batch_norm(in, running_mean, running_var, weight, bias, false);
+    Shape<A::rank - 1> each;
+    for (int i = 0; i < A::rank - 1; ++i) each[i] = i == 0 ? in[1] : 1;
+    const auto channels = [&](const Tensor<T, 1>& t) { return view(t, each); };
+    const Tensor<T, 1> scale = 1 / sqrt(running_var + T(BatchNormOptions().eps_));
+    return (x.self() - channels(running_mean)) * channels(weight.defined() ? Tensor<T, 1>(scale * weight) : scale) +
+           channels(bias.defined() ? bias : zeros<T>(Shape{in[1]}));
+  }
 }
 
 }  // namespace SINTER_ABI
