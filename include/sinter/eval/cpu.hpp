@@ -20,17 +20,21 @@ template <int S>
 struct Sources {
   const char* data[S > 0 ? S : 1];
   std::int64_t moves[S > 0 ? S : 1];
-  Sources(const char* const* source, const std::int64_t* step) {
-    for (int k = 0; k < S; ++k) data[k] = source[k], moves[k] = -step[k];
-  }
+  Sources(const char* const* source, const std::int64_t* step) : Sources(source, step, std::make_integer_sequence<int, S>()) {}
+
+ private:  // written out, not a loop: what is indexed by a variable stays in memory
+  template <int... K>
+  Sources(const char* const* source, const std::int64_t* step, std::integer_sequence<int, K...>) : data{source[K]...}, moves{-step[K]...} {}
 };
-template <int K>
+template <int S>
 struct Targets {
-  char* data[K > 0 ? K : 1];
-  int mode[K > 0 ? K : 1];
-  Targets(char* const* target, const int* m) {
-    for (int k = 0; k < K; ++k) data[k] = target[k], mode[k] = m[k];
-  }
+  char* data[S > 0 ? S : 1];
+  int mode[S > 0 ? S : 1];
+  Targets(char* const* target, const int* m) : Targets(target, m, std::make_integer_sequence<int, S>()) {}
+
+ private:
+  template <int... K>
+  Targets(char* const* target, const int* m, std::integer_sequence<int, K...>) : data{target[K]...}, mode{m[K]...} {}
 };
 
 // Loads leaf I for the elements [j, j + N).
@@ -73,17 +77,19 @@ void reduce_kernel(const void* plan, const char* const* source, const std::int64
   constexpr int N = block_of<P>;
   const Sources<P::leaves> from(source, step);
   const Targets<1> to(target, mode);
+  if (to.mode[0] != fold_all) {
+    op::Lanes<T, N> none;
+    for (std::int64_t j = 0; j < n; j += N) write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), none);
+    return;
+  }
   // Four totals that take turns: none waits for the one before.
   op::Lanes<T, N> total(Reducer::template neutral<T>()), next = total, third = total, last = total;
   for (std::int64_t j = 0; j < n; j += N) {
-    write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), total);
-    const op::Lanes<T, N> first = total;
+    const op::Lanes<T, N> first = Reducer::combine(total, op::Lanes<T, N>(p.value(Block<N, P::leaves>{from, j})));
     total = next, next = third, third = last, last = first;
   }
-  if (to.mode[0] == fold_all) {
-    T* out = reinterpret_cast<T*>(to.data[0]);
-    *out = Reducer::combine(*out, Reducer::horizontal(Reducer::combine(Reducer::combine(total, next), Reducer::combine(third, last))));
-  }
+  T* out = reinterpret_cast<T*>(to.data[0]);
+  *out = Reducer::combine(*out, Reducer::horizontal(Reducer::combine(Reducer::combine(total, next), Reducer::combine(third, last))));
 }
 
 template <class Reducer, class T>
