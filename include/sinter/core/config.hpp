@@ -29,9 +29,13 @@
 #else
 #define SINTER_ABI_ISA sse2
 #endif
-#define SINTER_ABI_JOIN_(compiler, isa) v1_##compiler##_##isa
-#define SINTER_ABI_JOIN(compiler, isa) SINTER_ABI_JOIN_(compiler, isa)
-#define SINTER_ABI SINTER_ABI_JOIN(SINTER_ABI_COMPILER, SINTER_ABI_ISA)
+#define SINTER_ABI_JOIN_(compiler, isa, grads) v1_##compiler##_##isa##grads
+#define SINTER_ABI_JOIN(compiler, isa, grads) SINTER_ABI_JOIN_(compiler, isa, grads)
+#if defined(SINTER_ABI_DOUBLE)  // by sinter/double_backward.hpp
+#define SINTER_ABI SINTER_ABI_JOIN(SINTER_ABI_COMPILER, SINTER_ABI_ISA, _double)
+#else
+#define SINTER_ABI SINTER_ABI_JOIN(SINTER_ABI_COMPILER, SINTER_ABI_ISA, )
+#endif
 
 namespace sinter {
 
@@ -39,6 +43,13 @@ namespace sinter {
 inline constexpr int max_rank = 8;
 
 inline namespace SINTER_ABI {
+
+// Whether gradients can be differentiated in turn: create_graph.
+#if defined(SINTER_ABI_DOUBLE)
+inline constexpr bool double_backward = true;
+#else
+inline constexpr bool double_backward = false;
+#endif
 
 // Bytes of one SIMD register; a lane block is a few of these.
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)

@@ -131,6 +131,7 @@ struct Node {
   void (*release)(Node&) = nullptr;
   void (*dispose)(Node*) = nullptr;
   bool released = false;
+  bool differentiable = false;  // run() is made of steps that are recorded in turn
   int outputs_count = 0;
   Output* outputs = nullptr;
 };

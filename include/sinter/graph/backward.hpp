@@ -15,6 +15,7 @@ namespace sinter {
 struct BackwardPass {
   std::uint64_t id = 0;
   bool retain_graph = false;
+  bool create_graph = false;            // gradients are recorded
   const char* running = "";             // the node whose gradients are arriving
   CachedVector<Ref<Node>> queue;         // a heap, the latest node on top
   CachedVector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
@@ -24,6 +25,11 @@ struct BackwardPass {
 inline BackwardPass*& current_pass() {
   thread_local BackwardPass* pass = nullptr;
   return pass;
+}
+
+inline bool creates_graph() {
+  if constexpr (double_backward) return current_pass() && current_pass()->create_graph;
+  else return false;
 }
 
 // While it lives, backward on this thread throws GradError where a gradient first becomes NaN, naming the operation.
@@ -80,7 +86,40 @@ inline void add_dense(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) 
 // Whether nobody else sees a tensor or its memory.
 inline bool is_exclusive(const Ref<TensorImpl>& t) { return t.unique() && t->storage.unique(); }
 // Whether more may be added to a sum in place, by a loop that takes it as dense.
-inline bool takes_more(const Ref<TensorImpl>& sum) { return sum && is_exclusive(sum) && is_dense(*sum); }
+inline bool takes_more(const Ref<TensorImpl>& sum) { return sum && !creates_graph() && is_exclusive(sum) && is_dense(*sum); }
+
+// What has arrived at an edge in this pass.
+inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arriving : e.node->outputs[e.output].grad; }
+inline void give(const Edge& e, Ref<TensorImpl> g);
+
+// The backward of a sum of gradients, and of a copy.
+struct SumBackward {
+  static constexpr bool differentiable = true;
+  Edge a, b;
+  void run(Node& node) {
+    give(a, node.outputs[0].grad);
+    give(b, node.outputs[0].grad);
+  }
+  void release() {}
+};
+// a + b, or a copy of a alone, as a step of the graph; b is dense.
+[[gnu::cold]] inline Ref<TensorImpl> sum_step(const Ref<TensorImpl>& a, const Ref<TensorImpl>& b) {
+  Ref<TensorImpl> sum = dense_clone(*a, a->dtype);
+  if (b) add_dense(*sum, *sum, *b);
+  if (requires_grad(a) || requires_grad(b)) set_history(sum, make_node("add", SumBackward{Edge(a), Edge(b)}), 0);
+  return sum;
+}
+
+// The end of what can be differentiated.
+struct NotDifferentiable {
+  void run(Node& node) { fail<GradError>(node.name, ": gradients of its gradient are not implemented"); }
+  void release() {}
+};
+[[gnu::cold]] inline Ref<TensorImpl> not_differentiable(const char* op, const Ref<TensorImpl>& g) {
+  Ref<TensorImpl> t = TensorImpl::alias(*g);
+  set_history(t, make_node(op, NotDifferentiable{}), 0);
+  return t;
+}
 
 // sum += g; g is dense and may be taken over. A sum that somebody else also holds is replaced, never changed.
 inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
@@ -88,6 +127,8 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
     sum = std::move(g);
     return;
   }
+  if constexpr (double_backward)
+    if (creates_graph()) return void(sum = sum_step(sum, g));
   if (!is_dense(*sum)) sum = dense_clone(*sum, sum->dtype);  // a .grad() that a user has set
   if (takes_more(sum)) {
     add_dense(*sum, *sum, *g);
@@ -99,12 +140,11 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
 }
 // The same into a .grad(), which may be changed in place by whoever reads it: its memory is its own.
 inline void accumulate_grad(Ref<TensorImpl>& grad, Ref<TensorImpl> g) {
+  if constexpr (double_backward)
+    if (creates_graph() && !grad && !is_exclusive(g)) g = sum_step(g, {});
   if (!grad && !is_exclusive(g)) g = dense_clone(*g, g->dtype);
   accumulate(grad, std::move(g));
 }
-
-// What has arrived at an edge in this pass.
-inline Ref<TensorImpl>& arrived(const Edge& e) { return e.leaf ? e.leaf->arriving : e.node->outputs[e.output].grad; }
 
 // Sends a dense gradient along an edge; queues the node or notes the leaf that gets its first.
 inline void give(const Edge& e, Ref<TensorImpl> g) {
@@ -112,6 +152,8 @@ inline void give(const Edge& e, Ref<TensorImpl> g) {
   if (arrived(e)) current_pass()->stages.run();
   if (DetectAnomaly::enabled()) check_anomaly(*g);
   BackwardPass& pass = *current_pass();
+  if constexpr (double_backward)
+    if (pass.create_graph && !is_grad_enabled() && !requires_grad(g)) g = not_differentiable(pass.running, g);
   if (e.leaf) {
     if (!e.leaf->arriving) pass.leaves.push_back(e.leaf);
     return accumulate(e.leaf->arriving, std::move(g));
@@ -147,12 +189,16 @@ struct Wanted {
 };
 
 // Walks back from n `roots`, whose gradients are `grads` and may be taken over. With `wanted`, leaves keep their .grad() as
-// it is.
-inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t n, bool retain_graph, std::vector<Wanted>* wanted) {
+// it is. create_graph records the way, so that gradients can be differentiated, and keeps the graph as retain_graph does.
+inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t n, bool retain_graph, std::vector<Wanted>* wanted,
+                         bool create_graph = false) {
+  if (create_graph && !double_backward)
+    fail<GradError>("backward: create_graph takes a program that includes sinter/double_backward.hpp before any other header of Sinter");
   static std::atomic<std::uint64_t> next_id{1};
   BackwardPass pass;
   pass.id = next_id.fetch_add(1, std::memory_order_relaxed);
-  pass.retain_graph = retain_graph;
+  pass.retain_graph = retain_graph || create_graph;
+  pass.create_graph = create_graph;
   struct Restore {
     BackwardPass* before;
     BackwardPass& pass;
@@ -163,7 +209,7 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
       current_pass() = before;
     }
   } restore{std::exchange(current_pass(), &pass), pass};
-  NoGradGuard no_grad;
+  SetGradEnabled recorded(create_graph);
 
   pass.queue.reserve(32);
   pass.leaves.reserve(32);
@@ -193,8 +239,13 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
           if (w.edge.node == node && w.edge.output == i) w.grad = out.grad;
     }
     pass.running = node->name;
-    node->run(*node);
-    if (!retain_graph && node->release) {
+    if constexpr (double_backward) {
+      SetGradEnabled again(create_graph && node->differentiable);
+      node->run(*node);
+    } else {
+      node->run(*node);
+    }
+    if (!pass.retain_graph && node->release) {
       node->release(*node);
       node->released = true;
     }

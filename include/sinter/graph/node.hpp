@@ -56,8 +56,8 @@ struct SavedVersion {
 };
 
 inline std::uint64_t next_sequence() {
-  static std::atomic<std::uint64_t> next{1};
-  return next.fetch_add(1, std::memory_order_relaxed);
+  static std::atomic<std::uint64_t> next{2};
+  return next.fetch_add(2, std::memory_order_relaxed);  // see EpilogueBackward for the odd ones
 }
 
 // Ties `t`, fresh from a computation, to output `index` of a node.
@@ -73,6 +73,24 @@ inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int ind
   t->requires_grad = true;
 }
 
+// A saved tensor's values with the history that its edge leads to.
+inline Ref<TensorImpl> connected(const Ref<TensorImpl>& values, const Edge& edge) {
+  if (edge.leaf) return edge.leaf;
+  if (!edge.node) return values;
+  Ref<TensorImpl> t = TensorImpl::alias(*values);
+  t->node = edge.node;
+  t->output = edge.output;
+  t->requires_grad = true;
+  return t;
+}
+
+// Whether a state says that its run() may be recorded, for gradients of gradients: all that it computes is then part of the
+// graph. Where it does not, differentiating its gradients throws GradError.
+template <class State>
+constexpr auto is_differentiable(int) -> decltype(State::differentiable) { return State::differentiable; }
+template <class State>
+constexpr bool is_differentiable(...) { return false; }
+
 // A node with its state in one cached block. State has `void run(Node&)`, and `void release()` if it keeps anything:
 // a node that does not can be passed again.
 template <class State, int Outputs = 1>
@@ -85,6 +103,7 @@ struct StatefulNode : Node, Pooled {
     sequence = next_sequence();
     outputs = out;
     outputs_count = Outputs;
+    differentiable = double_backward && is_differentiable<State>(0);
     run = [](Node& n) { static_cast<StatefulNode&>(n).state.run(n); };
     release = release_of<State>(0);
     dispose = [](Node* n) { delete static_cast<StatefulNode*>(n); };
