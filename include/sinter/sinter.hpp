@@ -76,4 +76,6 @@
 // Apart, since not every program pays for them:
 //   sinter/io/safetensors.hpp   save() and load(); takes the compiler a second
 //   sinter/data/datasets.hpp    Fashion-MNIST and its like, from IDX and CSV files
+//   sinter/double_backward.hpp  gradients of gradients: create_graph; included before all others
+//   sinter/autograd/gradgradcheck.hpp
 //   sinter/train/*.hpp          metrics, progress bars, learning curves

@@ -11,9 +11,12 @@
 namespace sinter {
 
 struct GradOptions {
-  bool retain = false, unused = false;
+  bool retain = false, unused = false, create = false;
   // Keep what backward needs, for another pass through the same graph.
   GradOptions& retain_graph(bool v = true) { return retain = v, *this; }
+  // Record the gradients, so that they can be differentiated in turn: gradient penalties, products with a Hessian. The graph is
+  // kept as by retain_graph(). An op that cannot throws GradError, naming itself, when the second pass comes through it.
+  GradOptions& create_graph(bool v = true) { return create = v, *this; }
   // An input on which no output depends gets an undefined gradient instead of a GradError.
   GradOptions& allow_unused(bool v = true) { return unused = v, *this; }
 };
@@ -36,7 +39,7 @@ auto grad_of(const std::tuple<Out...>& outputs, std::vector<Ref<TensorImpl>> see
     if (!roots[k]) fail<GradError>("grad: output ", k, " does not require a gradient");
   for (std::size_t k = 0; k < wanted.size(); ++k)
     if (!wanted[k].edge) fail<GradError>("grad: input ", k, " does not require a gradient");
-  run_backward(roots.data(), seeds.data(), roots.size(), options.retain, &wanted);
+  run_backward(roots.data(), seeds.data(), roots.size(), options.retain, &wanted, options.create);
   for (std::size_t k = 0; k < wanted.size(); ++k)
     if (!wanted[k].grad && !options.unused)
       fail<GradError>("grad: no output depends on input ", k, " of shape ", wanted[k].edge.shape(), "; allow_unused() accepts that");

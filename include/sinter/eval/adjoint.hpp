@@ -12,6 +12,7 @@ inline namespace SINTER_ABI {
 template <class T, int From>
 struct Direct {  // the gradient of the result itself
   static constexpr int sources = 1;
+  static constexpr double scale = 1;
   static constexpr bool needs_value = false;
   template <class Context, class Value>
   SINTER_HD auto gradient(const Context& c, const Value&) const { return c.template load<T, From>(); }

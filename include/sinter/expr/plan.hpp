@@ -10,6 +10,8 @@
 namespace sinter {
 inline namespace SINTER_ABI {
 namespace plan {
+using op::convert;  // and what argument-dependent lookup finds: a kernel may compute with other things than blocks
+using op::plain;
 
 template <class Y, class A = None, class B = None, class C = None>
 struct Tape {
@@ -93,7 +95,7 @@ struct Constant {
 // Sends g * slope on to a subtree, unless nobody below wants it; g changes its element type where the op was a cast.
 template <class Child, class Kept, class G, class S, class Sink>
 SINTER_HD void send(const Child& child, const Kept& kept, const G& g, const S& slope, Sink& sink) {
-  child.adjoint(kept, op::convert<typename Child::type>(g * slope), sink);
+  child.adjoint(kept, convert<typename Child::type>(g * slope), sink);
 }
 
 template <class Op, class T, class A>
@@ -117,12 +119,12 @@ struct Map1 {
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return op.f(a.value(c)); }
   template <class Context>
-  SINTER_HD auto value(const Context& c) const { return op::plain(raw(c)); }
+  SINTER_HD auto value(const Context& c) const { return plain(raw(c)); }
   template <bool Need, class Context>
   SINTER_HD auto tape(const Context& c) const {
     auto ta = a.template tape<need_x(Need)>(c);
     if constexpr (need_y(Need)) {
-      auto y = op::plain(op.f(result_of(ta)));
+      auto y = plain(op.f(result_of(ta)));
       return Tape<decltype(y), decltype(ta)>{y, ta, {}, {}};
     } else {
       return Tape<None, decltype(ta)>{{}, ta, {}, {}};
@@ -169,13 +171,13 @@ struct Map2 {
   template <class Context>
   SINTER_HD auto raw(const Context& c) const { return op.f(a.value(c), b.value(c)); }
   template <class Context>
-  SINTER_HD auto value(const Context& c) const { return op::plain(raw(c)); }
+  SINTER_HD auto value(const Context& c) const { return plain(raw(c)); }
   template <bool Need, class Context>
   SINTER_HD auto tape(const Context& c) const {
     auto ta = a.template tape<need_a(Need)>(c);
     auto tb = b.template tape<need_b(Need)>(c);
     if constexpr (Need) {
-      auto y = op::plain(op.f(result_of(ta), result_of(tb)));
+      auto y = plain(op.f(result_of(ta), result_of(tb)));
       return Tape<decltype(y), decltype(ta), decltype(tb)>{y, ta, tb, {}};
     } else {
       return Tape<None, decltype(ta), decltype(tb)>{{}, ta, tb, {}};
@@ -235,14 +237,14 @@ struct Map3 {
     else return op.f(a.value(k), b.value(k), c.value(k));
   }
   template <class Context>
-  SINTER_HD auto value(const Context& k) const { return op::plain(raw(k)); }
+  SINTER_HD auto value(const Context& k) const { return plain(raw(k)); }
   template <bool Need, class Context>
   SINTER_HD auto tape(const Context& k) const {
     auto ta = a.template tape<need_a(Need)>(k);
     auto tb = b.template tape<need_bc(Need)>(k);
     auto tc = c.template tape<need_bc(Need)>(k);
     if constexpr (Need) {
-      auto y = op::plain(op.f(result_of(ta), result_of(tb), result_of(tc)));
+      auto y = plain(op.f(result_of(ta), result_of(tb), result_of(tc)));
       return Tape<decltype(y), decltype(ta), decltype(tb), decltype(tc)>{y, ta, tb, tc};
     } else {
       return Tape<None, decltype(ta), decltype(tb), decltype(tc)>{{}, ta, tb, tc};

@@ -59,6 +59,51 @@ inline cpu::ConvolutionShape conv_shape(const char* op, const Shape<4>& x, const
   return {p, x[0], o.groups_, w[0] / o.groups_};
 }
 
+// A convolution y = x * w and its two gradients as functions of their own: each is linear in both of its arguments, and its
+// gradients are the other two. `x`, `w` and `y` name shapes; g has that of y.
+template <class T>
+struct ConvolutionFamily {
+  using X = Tensor<T, 4>;
+  const char* op;
+  cpu::ConvolutionShape conv;
+  Shape<4> x_shape, w_shape;
+
+  X result(const X& x, const X& w) const {
+    const X a = dense(x), b = dense(w);
+    X y(TensorImpl::empty(dtype_of<T>(), Shape{x_shape[0], w_shape[0], conv.patches.out_h, conv.patches.out_w}));
+    cpu::convolution(conv, a.data(), b.data(), y.data());
+    return recorded(y, x, w, [f = *this](const X& g, const X& x, const X& w, const auto& needs) {
+      return std::tuple(needs[0] ? f.image(g, w) : X(), needs[1] ? f.weight(x, g) : X());
+    });
+  }
+  X image(const X& g, const X& w) const {
+    const X a = dense(g), b = dense(w);
+    X dx(TensorImpl::empty(dtype_of<T>(), x_shape));
+    cpu::convolution_image_gradient(conv, a.data(), b.data(), dx.data());
+    return recorded(dx, g, w, [f = *this](const X& v, const X& g, const X& w, const auto& needs) {
+      return std::tuple(needs[0] ? f.result(v, w) : X(), needs[1] ? f.weight(v, g) : X());
+    });
+  }
+  X weight(const X& x, const X& g) const {
+    const X a = dense(x), b = dense(g);
+    X dw(TensorImpl::empty(dtype_of<T>(), w_shape));
+    cpu::convolution_weight_gradient(conv, a.data(), b.data(), dw.data(), static_cast<T*>(nullptr));
+    return recorded(dw, x, g, [f = *this](const X& v, const X& x, const X& g, const auto& needs) {
+      return std::tuple(needs[0] ? f.image(g, v) : X(), needs[1] ? f.result(x, v) : X());
+    });
+  }
+
+ private:
+  static X dense(const X& t) { return t.detach().contiguous(); }
+  template <class Back>
+  X recorded(const X& out, const X& a, const X& b, Back back) const {
+    if (!any_requires_grad(a, b)) return out;
+    return record(op, out, Differentiable([back, op = op, a = Saved(a), b = Saved(b)](const X& up, const auto& needs) {
+      return back(up, needs.input(0, a.get(op)), needs.input(1, b.get(op)), needs);
+    }), a, b);
+  }
+};
+
 template <class T>
 Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>& weight, const Tensor<T, 1>& bias, const Conv2dOptions& o) {
   const cpu::ConvolutionShape conv = conv_shape(op, x.shape(), weight.shape(), o);
@@ -87,6 +132,14 @@ Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>
   auto back = [op, conv, sizes = x.shape(), kernel = w.shape(), image = saved_for(weight, image), w = saved_for(x, w)](const Tensor<T, 4>& grad, const auto& needs) {
     std::tuple<Tensor<T, 4>, Tensor<T, 4>, Tensor<T, 1>> g;
     auto& [dx, dw, db] = g;
+    if constexpr (double_backward)
+      if (is_grad_enabled()) {
+        const ConvolutionFamily<T> family{op, conv, sizes, kernel};
+        if (needs[0]) dx = family.image(grad, needs.input(1, w.get(op)));
+        if (needs[1]) dw = family.weight(needs.input(0, image.get(op)), grad);
+        if (needs[2]) db = sum(grad, {0, 2, 3});
+        return g;
+      }
     if (needs[0]) {
       dx = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
       cpu::convolution_image_gradient(conv, grad.data(), w.get(op).data(), dx.data());
@@ -100,7 +153,7 @@ Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>
     }
     return g;
   };
-  return record(op, y, std::move(back), x, weight, bias);
+  return record(op, y, Differentiable(std::move(back)), x, weight, bias);
 }
 
 // x (N, C, H, W) or (C, H, W); weight (out, C / groups, kh, kw); bias (out) or undefined. Throws ShapeError, ValueError.

@@ -42,7 +42,7 @@ auto dropout(const Expr<A>& e, double p = 0.5, bool training = true, Generator& 
   };
   const X y = apply(x.detach().contiguous());
   if (!any_requires_grad(x)) return y;
-  return record("dropout", y, [apply](const X& grad, const auto&) { return std::tuple(apply(grad)); }, x);
+  return record_linear("dropout", y, apply, apply, x);
 }
 
 }  // namespace SINTER_ABI

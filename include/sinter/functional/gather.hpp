@@ -80,12 +80,13 @@ template <class T, int R>
 Tensor<T, R> gather_checked(const char* op, const Tensor<T, R>& in, int d, const Tensor<std::int64_t, R>& index) {
   Tensor<T, R> out = gather_values(no_grad([&] { return in.detach().contiguous(); }), d, index);
   if (!any_requires_grad(in)) return out;
-  auto back = [op, d, sizes = in.shape(), index = Saved(index)](const auto& grad, const auto&) {
+  const Saved at(index);
+  const auto back = [op, d, sizes = in.shape(), at](const Tensor<T, R>& grad) {
     Tensor<T, R> dx = zeros_of<T>(sizes);
-    scatter_values<true>(dx, d, index.get(op), [&](std::int64_t i) { return grad.data()[i]; });
-    return std::tuple(dx);
+    scatter_values<true>(dx, d, at.get(op), [&](std::int64_t i) { return grad.data()[i]; });
+    return dx;
   };
-  return record(op, out, std::move(back), in);
+  return record_linear(op, out, [op, d, at](const Tensor<T, R>& x) { return gather_values(x, d, at.get(op)); }, back, in);
 }
 
 // x, index: the same rank; extents of index are within those of x but for dim. Throws IndexError, ShapeError.

@@ -45,18 +45,32 @@ struct LinearMap {
   }
 
   struct Back {
+    static constexpr bool differentiable = true;
     Edge edge_x, edge_weight;
     Shape<2> sizes;
     Saved<T, R> x;
     Saved<T, 2> weight;
     void run(const char* op, const Ref<TensorImpl>& dz) const {
       const Tensor<T, R> up(dz);
+      if constexpr (double_backward)
+        if (is_grad_enabled()) return run_again(op, up);
       if (edge_x) give(edge_x, multiplied(up, weight.get(op)).impl);
       if (edge_weight) {
         const Tensor<T, 2> rows = rows_of(x.get(op)), up_rows = rows_of(up), d = empty<T>(sizes);
         cpu::product<T>(matrix_of<const T>(up_rows).t(), matrix_of<const T>(rows), matrix_of<T>(d));
         give(edge_weight, d.impl);
       }
+    }
+
+   private:
+    // The same in contractions that are recorded; x @ w is that of x and w's transpose.
+    void run_again(const char* op, const Tensor<T, R>& up) const {
+      const auto in = x.get(op, edge_x);
+      const auto w = weight.get(op, edge_weight);
+      if (edge_x) give(edge_x, materialize(Product<LinearMap<T, R>>({up, w.t()})).impl);
+      if (!edge_weight) return;
+      const auto rows = [](const Tensor<T, R>& t) { return Tensor<T, 2>(reshape(t, Shape{t.size(-1) == 0 ? 0 : t.numel() / t.size(-1), t.size(-1)})); };
+      give(edge_weight, materialize(Product<LinearMap<T, 2>>({rows(up).t(), rows(in).t()})).impl);
     }
   };
   Back back() const { return {Edge(x.impl), Edge(weight.impl), weight.shape(), saved_for(weight, x), saved_for(x, weight)}; }

@@ -112,13 +112,17 @@ struct MatMul {
   void compute(T* out, cpu::Finish finish) const { multiply(a, b, shape, out, finish); }
 
   struct Back {
+    static constexpr bool differentiable = true;
     Edge edge_a, edge_b;
     Shape<RA> shape_a;
     Shape<RB> shape_b;
     Saved<T, RA> a;
     Saved<T, RB> b;
+
     void run(const char* op, const Ref<TensorImpl>& dz) const {
       const Tensor<T, rank> up(dz);
+      if constexpr (double_backward)
+        if (is_grad_enabled()) return run_again(op, up);
       if (edge_a) give(edge_a, summed_to(multiplied(up, materialize(transpose(b.get(op), -2, -1))), shape_a).impl);
       if (!edge_b) return;
       const auto x = a.get(op);
@@ -128,6 +132,22 @@ struct MatMul {
         give(edge_b, multiplied(materialize(tall.t()), materialize(reshape(up, Shape{rows, m}))).impl);
       } else {
         give(edge_b, summed_to(multiplied(materialize(transpose(x, -2, -1)), up), shape_b).impl);
+      }
+    }
+
+   private:
+    // The same in products that are recorded.
+    void run_again(const char* op, const Tensor<T, rank>& up) const {
+      const auto product = [op](const auto& x, const auto& y) { return materialize(matmul_as(op, x, y)); };
+      const auto x = a.get(op, edge_a);
+      const auto y = b.get(op, edge_b);
+      if (edge_a) give(edge_a, summed_to(product(up, transpose(y, -2, -1)), shape_a).contiguous().impl);
+      if (!edge_b) return;
+      if constexpr (RB == 2 && RA > 2) {
+        const std::int64_t k = shape_b[0], m = shape_b[1], rows = k == 0 ? 0 : x.numel() / k;
+        give(edge_b, product(transpose(reshape(x, Shape{rows, k}), 0, 1), reshape(up, Shape{rows, m})).impl);
+      } else {
+        give(edge_b, summed_to(product(transpose(x, -2, -1), up), shape_b).contiguous().impl);
       }
     }
   };

@@ -150,16 +150,23 @@ Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOp
     max_plane(dense.data() + p * plane, width, rows, columns, o.dilation_, y.data() + p * area, place.data() + p * area);
   });
   if (!any_requires_grad(x)) return y;
-  auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad, const auto&) {
+  const auto pick = [sizes = y.shape(), place, area, plane](const Tensor<T, R>& from) {
+    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes));
+    for_each_plane(to, [&](std::int64_t p) {
+      for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to.data()[i] = from.data()[p * plane + place.data()[i]];
+    });
+    return to;
+  };
+  const auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
       T* to = g.data() + p * plane;
       std::fill_n(to, plane, T(0));
       for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to[place.data()[i]] += grad.data()[i];
     });
-    return std::tuple(g);
+    return g;
   };
-  return record("max_pool2d", y, std::move(back), x);
+  return record_linear("max_pool2d", y, pick, back, x);
 }
 
 template <class T, int R>
@@ -171,20 +178,24 @@ Tensor<T, R> mean_pool_of(const char* op, const Tensor<T, R>& x, Spans rows, Spa
     const std::int64_t n = with_padding ? r.padded * c.padded : (r.end - r.begin) * (c.end - c.begin);
     return T(1) / T(n);
   };
-  Tensor<T, R> y = pooled_like(x, out_h, out_w);
-  for_each_plane(x, [&](std::int64_t p) {
-    const T* from = dense.data() + p * plane;
-    T* to = y.data() + p * area;
-    for (const Span& r : rows)
-      for (const Span& c : columns) {
-        T total = 0;
-        for (std::int64_t i = r.begin; i < r.end; ++i)
-          for (std::int64_t j = c.begin; j < c.end; ++j) total += from[i * width + j];
-        *to++ = total * share(r, c);
-      }
-  });
+  const auto pool = [=](const Tensor<T, R>& x) {
+    Tensor<T, R> y = pooled_like(x, out_h, out_w);
+    for_each_plane(x, [&](std::int64_t p) {
+      const T* from = x.data() + p * plane;
+      T* to = y.data() + p * area;
+      for (const Span& r : rows)
+        for (const Span& c : columns) {
+          T total = 0;
+          for (std::int64_t i = r.begin; i < r.end; ++i)
+            for (std::int64_t j = c.begin; j < c.end; ++j) total += from[i * width + j];
+          *to++ = total * share(r, c);
+        }
+    });
+    return y;
+  };
+  const Tensor<T, R> y = pool(dense);
   if (!any_requires_grad(x)) return y;
-  auto back = [=, sizes = x.shape(), rows = std::move(rows), columns = std::move(columns)](const Tensor<T, R>& grad, const auto&) {
+  const auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
       const T* from = grad.data() + p * area;
@@ -197,9 +208,9 @@ Tensor<T, R> mean_pool_of(const char* op, const Tensor<T, R>& x, Spans rows, Spa
             for (std::int64_t j = c.begin; j < c.end; ++j) to[i * width + j] += each;
         }
     });
-    return std::tuple(g);
+    return g;
   };
-  return record(op, y, std::move(back), x);
+  return record_linear(op, y, pool, back, x);
 }
 
 template <class A>

@@ -41,7 +41,8 @@ auto cumsum(const Expr<E>& e, std::int64_t dim) {
   Tensor<T, R> out = cumsum_values(no_grad([&] { return in.detach().contiguous(); }), d, false);
   if constexpr (is_floating<T>)
     if (any_requires_grad(in))
-      return record("cumsum", out, [d](const Tensor<T, R>& grad, const auto&) { return std::tuple(cumsum_values(grad, d, true)); }, in);
+      return record_linear("cumsum", out, [d](const Tensor<T, R>& x) { return cumsum_values(x, d, false); },
+                           [d](const Tensor<T, R>& grad) { return cumsum_values(grad, d, true); }, in);
   return out;
 }
 

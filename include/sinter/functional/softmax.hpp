@@ -67,13 +67,19 @@ auto softmax_over(const char* op, const E& e, std::int64_t dim) {
     Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape()));
     softmax_forward<Log>(rows, x.data(), y.data());
     if (!any_requires_grad(in)) return y;
-    auto back = [op, rows, y = Saved(y)](const auto& grad, const auto&) {
+    auto back = [op, rows, d, y = Saved(y)](const auto& grad, [[maybe_unused]] const auto& needs) {
       const Tensor<T, R> out = y.get(op);
+      if constexpr (double_backward)
+        if (is_grad_enabled()) {
+          const Tensor<T, R> z = needs.output(out);
+          if constexpr (Log) return std::tuple(materialize(grad - exp(z) * sum(grad, d, keepdim)));
+          else return std::tuple(materialize(z * (grad - sum(grad * z, d, keepdim))));
+        }
       Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), out.shape()));
       softmax_backward<Log>(rows, out.data(), grad.data(), dx.data());
       return std::tuple(dx);
     };
-    return record(op, y, std::move(back), in);
+    return record(op, y, Differentiable(std::move(back)), in);
   }
 }
 

@@ -18,7 +18,11 @@ struct EpilogueBackward {
   std::optional<typename P::Back> back;
   unsigned inner;  // the leaves that are the product
 
+  static constexpr bool differentiable = true;
+
   void run(Node& node) {
+    if constexpr (double_backward)
+      if (is_grad_enabled() && back) part(node);
     if (!back || passes(std::make_integer_sequence<int, E::leaves>())) {
       saved.backward(node, {inner, nullptr});
       if (back) back->run(node.name, node.outputs[0].grad);
@@ -34,6 +38,17 @@ struct EpilogueBackward {
   }
 
  private:
+  // Makes the product a node of its own, whose gradient can be differentiated. It comes before the epilogue's: sequence numbers
+  // are even, so that one is free.
+  void part(Node& node) {
+    Ref<TensorImpl> z = TensorImpl::alias(*node.outputs[0].grad);  // for its shape alone
+    z->dtype = dtype_of<Z>();
+    Ref<Node> product = make_node(node.name, ProductBackward<P>{std::exchange(back, std::nullopt)});
+    product->sequence = node.sequence - 1;
+    set_history(z, product, 0);
+    for (int k = 0; k < E::leaves; ++k)
+      if ((std::exchange(inner, inner & ~(1u << k)) >> k) & 1u) saved.edge[k] = Edge(z);
+  }
   // Whether the gradient reaches the product as it came, by additions alone.
   template <int... J>
   bool passes(std::integer_sequence<int, J...>) const {

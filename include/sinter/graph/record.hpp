@@ -32,6 +32,17 @@ struct Inner {
   TensorImpl* grad = nullptr;
 };
 
+// What flows into an expression, and its result where backward keeps that.
+struct Flow {
+  const Ref<TensorImpl>* u = nullptr;
+  const Ref<TensorImpl>* result = nullptr;
+};
+// Makes the gradients that have just been computed a part of the graph; see graph/double_backward.hpp.
+template <class Saved>
+void record_gradients(const Saved& saved, const char* op, double scale, const Source* upstream, Flow flow, Ref<TensorImpl>* fresh);
+template <class Back>
+void reduce_again(const Back& back, Node& node);
+
 // The gradients of one fused loop: where they are to go, and the memory they are written to. That is what has arrived
 // before in this pass, a fresh tensor, or that of an earlier leaf which is the same tensor.
 struct Outlets {
@@ -94,11 +105,13 @@ struct SavedExpr {
 
   // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
   template <class Up>
-  void backward(const char* op, Up up, const Source* upstream, Inner inner = {}, Stages* later = nullptr) {
+  void backward(const char* op, Up up, const Source* upstream, [[maybe_unused]] Flow flow, Inner inner = {}, Stages* later = nullptr) {
     check(op, Operands<E>(e).at, version, count);
     Outlets outlets(edge, count, inner);
     if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target, later);
     else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target, later);
+    if constexpr (double_backward && !Up::needs_value)
+      if (is_grad_enabled()) record_gradients(*this, op, double(up.scale), upstream, flow, outlets.fresh);
     if (later && outlets.narrows(edge, count)) later->run();
     outlets.deliver(edge, count);
   }
@@ -150,7 +163,7 @@ struct SavedExpr {
 
 // Where a node's kernels wait for those of the same statement; null where they are to run at once.
 inline Stages* stages_of(const Node& node) {
-  return node.group != 0 && !DetectAnomaly::enabled() ? &current_pass()->stages : nullptr;
+  return node.group != 0 && !DetectAnomaly::enabled() && !creates_graph() ? &current_pass()->stages : nullptr;
 }
 
 // A gradient of the result's dtype, read along the space of the operand.
@@ -176,9 +189,10 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
     result_version.keep(result);
   }
   void backward(Node& node, Inner inner = {}) {
+    const Flow flow{&node.outputs[0].grad, &result};
     inner.leaves |= pass_on(node.outputs[0].grad, std::make_integer_sequence<int, E::leaves>());
     if (!inner.grad && (this->wanted() & ~inner.leaves) == 0) return;
-    const TensorImpl& grad = *node.outputs[0].grad;
+    const TensorImpl& grad = **flow.u;
     Stages* later = stages_of(node);
     Source up[2] = {upstream_source(grad)};
     broadcast_strides(up[0].stride, E::rank, grad);
@@ -186,10 +200,10 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
       result_version.check(node.name, result);
       up[1] = upstream_source(*result);
       broadcast_strides(up[1].stride, E::rank, *result);
-      Base::backward(node.name, WithResult<T, E::leaves>{}, up, inner, later);
+      Base::backward(node.name, WithResult<T, E::leaves>{}, up, flow, inner, later);
       hold(later, result);
     } else {
-      Base::backward(node.name, Direct<T, E::leaves>{}, up, inner, later);
+      Base::backward(node.name, Direct<T, E::leaves>{}, up, flow, inner, later);
     }
     hold(later, node.outputs[0].grad);
   }
@@ -215,6 +229,7 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
 
 template <class E>
 struct MapBackward {
+  static constexpr bool differentiable = true;
   SavedMap<E> saved;
   void run(Node& node) { saved.backward(node); }
   void release() { saved.release(); }
@@ -224,8 +239,9 @@ struct MapBackward {
 template <class Reducer, class E, int K, bool Keep>
 struct ReduceBackward {
   using T = typename E::value_type;
+  using Reduces = Reducer;
   static constexpr int rank = Keep ? E::rank : E::rank - K;
-  static constexpr bool sums = std::is_same_v<Reducer, op::Sum>;
+  static constexpr bool sums = std::is_same_v<Reducer, op::Sum>, differentiable = true;
   using Kept = SavedExpr<E, decltype(plan::lower<0>(std::declval<const E&>())), !sums>;
   Kept saved;
   Leaf<T, rank> result;  // of an extremum
@@ -234,10 +250,12 @@ struct ReduceBackward {
 
   void run(Node& node) {
     const Leaf<T, rank> g(node.outputs[0].grad);
+    if constexpr (double_backward && !sums)
+      if (is_grad_enabled()) return reduce_again(*this, node);
     Stages* later = stages_of(node);
     if constexpr (sums) {
       Source up[1] = {source(g)};
-      saved.backward(node.name, Scaled<T, E::leaves>{compute_t<T>(scale)}, up, {}, later);
+      saved.backward(node.name, Scaled<T, E::leaves>{compute_t<T>(scale)}, up, {&g.impl}, {}, later);
       hold(later, g.impl);
     } else if constexpr (std::is_same_v<Reducer, op::Prod>) {
       const auto zero = saved.e == 0;
@@ -245,14 +263,14 @@ struct ReduceBackward {
       const auto others = compute(same<op::Prod>(where(zero, T(1), saved.e)), later);
       const auto every = compute(where(zeros == 0, g * others, 0), later), single = compute(where(zeros == 1, g * others, 0), later);
       Source up[2] = {source(every), source(single)};
-      saved.backward(node.name, OfOthers<T, E::leaves>{}, up, {}, later);
+      saved.backward(node.name, OfOthers<T, E::leaves>{}, up, {}, {}, later);
       hold(later, every.impl, single.impl);
     } else {
       const auto wide = alias_keepdim();
       const auto ties = compute(same<op::Sum>(where(saved.e == wide, 1.f, 0.f)), later);
       const auto share = compute(to<T>(g / ties), later);
       Source up[2] = {source(share), source(result)};
-      saved.backward(node.name, Tied<T, E::leaves>{}, up, {}, later);
+      saved.backward(node.name, Tied<T, E::leaves>{}, up, {}, {}, later);
       hold(later, share.impl, result.impl);
     }
   }
@@ -261,10 +279,11 @@ struct ReduceBackward {
     result.impl.reset();
   }
 
- private:
   // Another reduction over the same dimensions.
   template <class Other, class F>
   auto same(const F& e) const { return Reduce<Other, F, K, Keep>(Other::name, e, mask); }
+
+ private:
   Source source(const Leaf<T, rank>& dense) const {
     Source s = upstream_source(*dense.impl);
     reduced_strides(s.stride, E::rank, *dense.impl, mask, Keep);
@@ -283,6 +302,7 @@ struct ReduceBackward {
 // Back: what a contraction keeps, and run(name, gradient of its result).
 template <class P>
 struct ProductBackward {
+  static constexpr bool differentiable = is_differentiable<typename P::Back>(0);
   std::optional<typename P::Back> back;
   void run(Node& node) { back->run(node.name, node.outputs[0].grad); }
   void release() { back.reset(); }

@@ -12,6 +12,7 @@ inline namespace SINTER_ABI {
 
 template <class T, int R>
 struct CatBackward {
+  static constexpr bool differentiable = true;
   std::vector<Edge> edges;
   std::vector<std::int64_t> lengths;
   int dim;
@@ -20,7 +21,7 @@ struct CatBackward {
     const Tensor<T, R> grad(node.outputs[0].grad);
     std::int64_t start = 0;
     for (std::size_t i = 0; i < edges.size(); start += lengths[i++])
-      if (edges[i]) give(edges[i], dense_copy(Tensor<T, R>(narrow(grad, dim, start, lengths[i]))));
+      if (edges[i]) give(edges[i], Tensor<T, R>(narrow(grad, dim, start, lengths[i])).clone().impl);
   }
 };
 

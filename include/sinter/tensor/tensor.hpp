@@ -37,7 +37,7 @@ template <class T, int R>
 Ref<TensorImpl> dense_copy(const Leaf<T, R>& t);
 template <int R2, class T, int R, class F>
 Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout);
-void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph);
+void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph, bool create_graph);
 
 }  // namespace SINTER_ABI
 
@@ -195,19 +195,20 @@ class Tensor : public Leaf<T, R> {
   void retain_grad() {
     if (defined_impl().node) impl->node->outputs[impl->output].retain = true;
   }
-  // From a scalar; throws GradError where nothing requires a gradient.
-  void backward(bool retain_graph = false) const {
+  // From a scalar; throws GradError where nothing requires a gradient. With create_graph the .grad() are part of the graph and
+  // can be differentiated; they then keep it alive until they are reset, which grad() (autograd/grad.hpp) does not.
+  void backward(bool retain_graph = false, bool create_graph = false) const {
     static_assert(R == 0, "sinter: backward() without a gradient takes a tensor of rank 0; reduce it or pass a gradient");
     if constexpr (R == 0) {
       Base one(TensorImpl::empty(dtype_of<T>(), Shape<0>{}));
       *one.data() = T(1);
-      sinter::backward(impl, one.impl, retain_graph);
+      sinter::backward(impl, one.impl, retain_graph, create_graph);
     }
   }
-  void backward(const Tensor& gradient, bool retain_graph = false) const {
+  void backward(const Tensor& gradient, bool retain_graph = false, bool create_graph = false) const {
     if (gradient.shape() != this->shape())
       fail<ShapeError>("backward: a gradient of shape ", gradient.shape(), " for a tensor of shape ", this->shape());
-    sinter::backward(impl, gradient.contiguous().impl, retain_graph);
+    sinter::backward(impl, gradient.contiguous().impl, retain_graph, create_graph);
   }
   // f sees the gradient of this tensor when backward reaches it, and may return another in its place.
   template <class F>
@@ -278,12 +279,12 @@ Ref<TensorImpl> dense_copy(const Leaf<T, R>& t) {
   return compute(Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, t, {}, {})).impl;
 }
 
-inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph) {
+inline void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph, bool create_graph) {
   if (!root) fail_undefined();
   if (!requires_grad(root))
     fail<GradError>("backward: the tensor of shape ", root->shape(), " does not require a gradient and nothing it was made of does");
   const Edge edge(root);
-  run_backward(&edge, &gradient, 1, retain_graph, nullptr);
+  run_backward(&edge, &gradient, 1, retain_graph, nullptr, create_graph);
 }
 
 // Whether writing to `out` could change an operand before it is read: one that shares its memory in another layout.

@@ -8,9 +8,13 @@
 namespace sinter {
 inline namespace SINTER_ABI {
 
+template <class T, int R, int R2, class F>
+struct ViewAgain;
+
 // layout: Layout<R> -> Layout<R2>; it must read nothing but the extents and strides it is given.
 template <class T, int R, int R2, class F>
 struct ViewBackward {
+  static constexpr bool differentiable = true;
   Edge edge;
   Shape<R> sizes;
   F layout;
@@ -21,8 +25,7 @@ struct ViewBackward {
     const Layout<R> dense = Layout<R>::contiguous(sizes);
     const Layout<R2> view = layout(dense);
     if (view.offset == 0 && grad.shape().numel() == sizes.numel() && is_contiguous(view.sizes, view.strides)) {
-      give(edge, TensorImpl::make(dtype_of<T>(), dense, grad.impl->storage, grad.impl->data));
-      return;
+      return pass_on(node, TensorImpl::make(dtype_of<T>(), dense, grad.impl->storage, grad.impl->data));
     }
     Ref<TensorImpl>& sum = arrived(edge);
     if constexpr (std::is_same_v<C, T>) {
@@ -32,7 +35,15 @@ struct ViewBackward {
     std::memset(fresh->data, 0, std::size_t(sizes.numel()) * sizeof(C));
     fold_into(fresh->data, sizes.numel(), view, Leaf<C, R2>(compute(to<C>(grad)).impl));
     if constexpr (!std::is_same_v<C, T>) fresh = compute(to<T>(Leaf<C, R>(std::move(fresh)))).impl;
-    give(edge, std::move(fresh));
+    pass_on(node, std::move(fresh));
+  }
+
+ private:
+  void pass_on(Node& node, Ref<TensorImpl> g) {
+    if constexpr (double_backward)
+      if (const Ref<TensorImpl>& up = node.outputs[0].grad; is_grad_enabled() && requires_grad(up))
+        set_history(g, make_node(node.name, ViewAgain<T, R, R2, F>{Edge(up), layout}), 0);
+    give(edge, std::move(g));
   }
 };
 
@@ -48,6 +59,15 @@ Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout) {
     if (records(x)) set_history(y.impl, make_node(op, ViewBackward<T, R, R2, F>{Edge(x.impl), x.shape(), layout}), 0);
   return y;
 }
+
+// The backward of a view's backward is the view.
+template <class T, int R, int R2, class F>
+struct ViewAgain {
+  static constexpr bool differentiable = true;
+  Edge edge;
+  F layout;
+  void run(Node& node) { give(edge, make_view<R2>(node.name, Leaf<T, R>(node.outputs[0].grad), layout).contiguous().impl); }
+};
 
 // e, of shape `whole` once broadcast, seen through a layout function.
 template <int R2, class E, int R, class F>
