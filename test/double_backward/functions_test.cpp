@@ -12,6 +12,7 @@
 #include "sinter/functional/dropout.hpp"
 #include "sinter/functional/gather.hpp"
 #include "sinter/functional/linear.hpp"
+#include "sinter/functional/loss_classification.hpp"
 #include "sinter/functional/pool.hpp"
 #include "sinter/functional/scan.hpp"
 #include "sinter/functional/softmax.hpp"
@@ -78,6 +79,15 @@ TEST_CASE("second derivatives of softmax and of linear kernels") {
   const auto image = randn<double>({1, 2, 4, 4});
   CHECK(second<4>([](const D<4>& a) { return flat(square(max_pool2d(exp(a), 2))); }, image));
   CHECK(second<4>([](const D<4>& a) { return flat(square(avg_pool2d(exp(a), 3))); }, image));
+}
+TEST_CASE("second derivatives of cross entropy from labels") {
+  manual_seed(29);
+  const auto labels = tensor<std::int64_t>({2, 0, -100, 1});
+  const D<1> weight = rand<double>({3});
+  const D<2> x = randn<double>({4, 3});
+  CHECK(second<2>([&](const D<2>& a) { return flat(cross_entropy(a, labels)); }, x));
+  CHECK(second<2>([&](const D<2>& a) { return flat(cross_entropy(a, labels, CrossEntropyOptions<>().label_smoothing(0.1), reduction::none)); }, x));
+  CHECK(second<2>([&](const D<2>& a) { return flat(cross_entropy(a, labels, CrossEntropyOptions().weight(weight).label_smoothing(0.2), reduction::sum)); }, x));
 }
 TEST_CASE("a gradient penalty through a net, as for WGAN-GP, against differences") {
   manual_seed(25);

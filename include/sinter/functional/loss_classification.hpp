@@ -72,6 +72,24 @@ void cross_entropy_backward(const Rows& rows, const T* x, const LabelTerms<T>& t
   });
 }
 
+// The same in steps that are recorded: what a row's loss contributes is softmax(x) times its weights, less a constant.
+template <reduction::Kind K, class T, int R>
+Tensor<T, R> cross_entropy_again(const Rows& rows, const Tensor<T, R>& x, const LabelTerms<T>& terms, const T* top, const T* log_sum,
+                                 const Tensor<T, K == reduction::Kind::none ? R - 1 : 0>& grad, double scale, const Tensor<std::int64_t, R - 1>& labels) {
+  constexpr int dim = class_dim<R>;
+  const Tensor<T, R> p = softmax(x, dim), one(TensorImpl::empty(dtype_of<T>(), x.shape()));
+  const Tensor<T, R> dense = no_grad([&] { return x.detach().contiguous(); });
+  cross_entropy_backward(rows, dense.data(), terms, top, log_sum, [](std::int64_t) { return T(1); }, one.data());
+  const Tensor<T, R - 1> sums(TensorImpl::empty(dtype_of<T>(), labels.shape()));
+  for (std::int64_t i = 0; i < sums.numel(); ++i) {
+    const std::int64_t y = labels.data()[i];
+    sums.data()[i] = y == terms.ignore ? T(0) : terms.own * terms.weight_of(y) + terms.smoothing * terms.weight_sum;
+  }
+  const Tensor<T, R> total = unsqueeze(sums, dim), constant = p.detach() * total - one;
+  if constexpr (K == reduction::Kind::none) return (p * total - constant) * unsqueeze(grad, dim);
+  else return (p * total - constant) * (grad * T(scale));
+}
+
 template <class T, int R, class E, class W, reduction::Kind K>
 auto cross_entropy_labels(const Tensor<T, R>& input, const E& target, const CrossEntropyOptions<W>& o, reduction::Tag<K> r) {
   const std::int64_t classes = input.shape()[class_dim<R>];
@@ -93,16 +111,19 @@ auto cross_entropy_labels(const Tensor<T, R>& input, const E& target, const Cros
   auto out = reduce_losses(r, losses, scale);
   if (!any_requires_grad(input)) return out;
   // The labels and weights are held with their values' versions; `terms` points into their memory.
-  auto back = [rows, terms, scale, top, log_sum, x = Saved(x), labels = Saved(labels), weight = Saved(weight)](const auto& grad, const auto&) {
+  auto back = [rows, terms, scale, top, log_sum, x = Saved(x), labels = Saved(labels), weight = Saved(weight)](const auto& grad, [[maybe_unused]] const auto& needs) {
     const Tensor<T, R> logits = x.get("cross_entropy");
     labels.get("cross_entropy");
     weight.get("cross_entropy");
+    if constexpr (double_backward)
+      if (is_grad_enabled())
+        return std::tuple(cross_entropy_again<K>(rows, needs.input(0, logits), terms, top.data(), log_sum.data(), grad, scale, labels.get("cross_entropy")));
     Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), logits.shape()));
     cross_entropy_backward(rows, logits.data(), terms, top.data(), log_sum.data(),
                            [&](std::int64_t i) { return loss_gradient<K>(grad, i, scale); }, dx.data());
     return std::tuple(dx);
   };
-  return record("cross_entropy", out, std::move(back), input);
+  return record("cross_entropy", out, Differentiable(std::move(back)), input);
 }
 
 // Targets as probabilities. Ignores no rows; reduction::mean divides by their number.
