@@ -3,7 +3,9 @@
 // Dimensions are dropped and merged until no two can be one; what remains has its innermost loop last.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <new>
 #include <new>
 #include <utility>
 
@@ -54,6 +56,13 @@ struct Space {
     Target target[max_leaves];
   };
   Space() {}
+  // Becomes o; what o does not use is not touched.
+  void copy(const Space& o) {
+    rank = o.rank, sources = o.sources, targets = o.targets;
+    std::copy_n(o.size, rank, size);
+    std::copy_n(o.source, sources, source);
+    for (int t = 0; t < targets; ++t) new (&target[t]) Target(o.target[t]);
+  }
   Target& add_target() { return *new (&target[targets.n_++]) Target; }
 
   std::int64_t numel() const {

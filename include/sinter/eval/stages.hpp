@@ -21,14 +21,23 @@ struct Stage {
   double scale = 1;                                                // of the targets once they are folded: means
   void (*multiply)(char* to, std::int64_t n, double by) = nullptr;
   int held = 0;
-  Ref<Storage> memory[max_sources];  // of its sources
+  alignas(Ref<Storage>) unsigned char memory[sizeof(Ref<Storage>) * max_sources];  // `held` handles: of its sources
   alignas(64) unsigned char plan[plan_bytes];
 
+  Stage(const Space& s, Kernel k, int b) : kernel(k), block(b) { space.copy(s); }
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+  ~Stage() {
+    for (int i = 0; i < held; ++i) std::launder(reinterpret_cast<Ref<Storage>*>(memory))[i].~Ref<Storage>();
+  }
+  void hold(const Ref<Storage>& s) { new (memory + sizeof(s) * std::size_t(held++)) Ref<Storage>(s); }
+
+  // Its space is of no use afterwards.
   void run() {
-    Space flat = space;
-    flat.collapse();
-    Driver(flat, kernel, plan, block).run();
-    if (scale != 1) multiply(space.target[0].data, space.target[0].numel, scale);
+    const Target first = space.target[0];
+    space.collapse();
+    Driver(space, kernel, plan, block).run();
+    if (scale != 1) multiply(first.data, first.numel, scale);
   }
 };
 
@@ -51,10 +60,7 @@ class Stages {
   // Keeps a kernel for later. 
   Stage& add(const Space& space, Kernel kernel, const void* plan, std::size_t bytes, int block) {
     if (count_ == limit) run();
-    Stage& s = *new (memory_ + sizeof(Stage) * std::size_t(count_++)) Stage;
-    s.space = space;
-    s.kernel = kernel;
-    s.block = block;
+    Stage& s = *new (memory_ + sizeof(Stage) * std::size_t(count_++)) Stage(space, kernel, block);
     std::memcpy(s.plan, plan, bytes);
     return s;
   }
@@ -279,10 +285,11 @@ class Stages {
 
 // Runs a kernel now, or keeps it for later where there is a statement under way that wants so; then its stage is returned.
 inline Stage* launch(Space& space, Kernel kernel, const void* plan, std::size_t bytes, int block, const Operand* in, int n, Stages* later) {
-  if (later && bytes <= Stage::plan_bytes) {
+  // What is small is in the cache anyway, unless it stands between what is not.
+  if (later && bytes <= Stage::plan_bytes && (later->count() > 0 || space.numel() >= parallel_threshold)) {
     Stage& s = later->add(space, kernel, plan, bytes, block);
     for (int k = 0; k < n; ++k)
-      if (*in[k]) s.memory[s.held++] = (*in[k])->storage;
+      if (*in[k]) s.hold((*in[k])->storage);
     return &s;
   }
   if (later) later->run();
@@ -293,7 +300,7 @@ inline Stage* launch(Space& space, Kernel kernel, const void* plan, std::size_t 
 // What flows into the kernel that was kept last is kept as well.
 template <class... Tensor>
 void hold(Stages* later, const Tensor&... upstream) {
-  if (Stage* s = later ? later->last() : nullptr) ((s->memory[s->held++] = upstream->storage), ...);
+  if (Stage* s = later ? later->last() : nullptr) (s->hold(upstream->storage), ...);
 }
 
 }  // namespace SINTER_ABI

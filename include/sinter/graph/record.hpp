@@ -325,11 +325,25 @@ struct Unobserved {
 // dimensions. Numbers would have to be compared, too; with them nothing is the same.
 struct Form {
   const void* type = nullptr;
-  Ref<TensorImpl> leaf[4];
+  Ref<TensorImpl> leaf[2];
   unsigned mask = 0;
   double scale = 1;
   bool operator==(const Form& o) const {
-    return type == o.type && std::equal(leaf, leaf + 4, o.leaf) && mask == o.mask && scale == o.scale;
+    return type == o.type && leaf[0] == o.leaf[0] && leaf[1] == o.leaf[1] && mask == o.mask && scale == o.scale;
+  }
+};
+struct Forms {
+  static constexpr int limit = 4;
+  Form form[limit];
+  Ref<TensorImpl> result[limit];
+  int count = 0;
+  const Ref<TensorImpl>* find(const Form& f) const {
+    for (int i = 0; i < count; ++i)
+      if (f.type && f == form[i]) return &result[i];
+    return nullptr;
+  }
+  void keep(Form f, const Ref<TensorImpl>& r) {
+    if (f.type && count < limit) form[count] = std::move(f), result[count++] = r;
   }
 };
 template <class E>
@@ -343,7 +357,7 @@ template <class R>
 Form form_of(const R& flat) {
   Form f;
   using E = decltype(flat.e);
-  if constexpr (is_plain<E>() && E::leaves <= 4) {
+  if constexpr (is_plain<E>() && E::leaves <= 2) {
     f.type = &form_tag<R>;
     const Operands<E> in(flat.e);
     for (int k = 0; k < E::leaves; ++k) f.leaf[k] = *in.at[k];
@@ -359,7 +373,7 @@ struct Statement {
   static constexpr int limit = 16;
   Observer observer;
   std::uint64_t id[limit];
-  Form form[limit];
+  Forms* forms = nullptr;    // of its reductions
   Ref<TensorImpl> result[limit];
   int count = 0;
   Stages* stages = nullptr;  // where the statement's kernels wait for each other, if it has several
@@ -369,14 +383,8 @@ struct Statement {
       if (id[i] == wanted) return &result[i];
     return nullptr;
   }
-  void keep(std::uint64_t key, const Ref<TensorImpl>& r, const Form& f = {}) {
-    if (count < limit) id[count] = key, form[count] = f, result[count++] = r;
-  }
-  // The result of another reduction that is the same.
-  const Ref<TensorImpl>* find(const Form& f) const {
-    for (int i = 0; i < count; ++i)
-      if (f.type && f == form[i]) return &result[i];
-    return nullptr;
+  void keep(std::uint64_t key, const Ref<TensorImpl>& r) {
+    if (count < limit) id[count] = key, result[count++] = r;
   }
 };
 
@@ -414,10 +422,13 @@ auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, S& statement) {
   auto e = resolve(r.e, statement);
   using F = decltype(e);
   const Reduce<Reducer, F, K, Keep> flat(r, std::move(e));
-  const Form form = form_of(flat);
-  if (const Ref<TensorImpl>* known = statement.find(form)) {
-    statement.observer.twice();
-    return Out(*known);
+  Form form;
+  if (statement.forms) {
+    form = form_of(flat);
+    if (const Ref<TensorImpl>* known = statement.forms->find(form)) {
+      statement.observer.twice();
+      return Out(*known);
+    }
   }
   statement.observer.kernel(r.scale == 1 ? Reducer::name : "mean", flat.e, flat.mask, !ReduceBackward<Reducer, F, K, Keep>::sums);
   Out out = compute(flat, statement.stages);
@@ -428,7 +439,8 @@ auto evaluate_reduce(const Reduce<Reducer, E, K, Keep>& r, S& statement) {
       if constexpr (!Back::sums) back.result = Out(TensorImpl::alias(*out.impl));
       set_history(out.impl, make_node(Reducer::name, std::move(back)), 0, statement.group);
     }
-  statement.keep(r.id, out.impl, form);
+  statement.keep(r.id, out.impl);
+  if (statement.forms) statement.forms->keep(std::move(form), out.impl);
   return out;
 }
 
@@ -507,7 +519,9 @@ constexpr bool has_stages() {
 template <class E, class S>
 auto evaluate_stages(const E& e, S& statement) {
   Stages stages;
+  Forms forms;
   statement.stages = &stages;
+  statement.forms = &forms;
   statement.group = next_heavy_id();
   auto out = evaluate_flat(resolve(e, statement), statement);
   statement.stages = nullptr;
