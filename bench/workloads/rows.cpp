@@ -30,7 +30,7 @@ void layer_norm_gradient(Run& run) {
     return y;
   };
   run.time(call);
-  run.check(call(), x.grad());
+  run.check(call(), x.grad(), w.grad(), b.grad());
 }
 
 void cross_entropy_gradient(Run& run) {
