@@ -75,21 +75,23 @@ struct Finished {
 }  // namespace
 
 TEMPLATE_TEST_CASE("an epilogue sees every element of every product once, when it is final", "", float, double) {
+  const auto check = [](std::int64_t n, std::int64_t m, std::int64_t k, int form) {
+    constexpr std::int64_t count = 2;
+    std::vector<TestType> a = numbers<TestType>(count * n * k, 3), b = numbers<TestType>(count * k * m, 4);
+    std::vector<TestType> plain(std::size_t(count * n * m)), c = plain;
+    const auto place = [=](std::int64_t i, const TestType*& x, const TestType*& y, TestType*& z) { x += i * n * k, y += i * k * m, z += i * n * m; };
+    const auto x = matrix<const TestType>(a, n, k, form & 1), y = matrix<const TestType>(b, k, m, form & 2);
+    cpu::products(count, x, y, matrix<TestType>(plain, n, m, form & 4), false, place);
+    const Finished<TestType> finished{matrix<TestType>(c, n, m, form & 4), n * m, &plain, std::vector<int>(c.size())};
+    cpu::products(count, x, y, finished.c, false, place, {Finished<TestType>::run, &finished});
+    CAPTURE(n, m, k, form);
+    REQUIRE(finished.times == std::vector<int>(c.size(), 1));
+  };
   for (std::int64_t n : {1, 5, 200, 401})
     for (std::int64_t m : {1, 3, 64, 600})
-      for (std::int64_t k : {0, 1, 300})
-        for (bool flipped : {false, true}) {
-          constexpr std::int64_t count = 2;
-          std::vector<TestType> a = numbers<TestType>(count * n * k, 3), b = numbers<TestType>(count * k * m, 4);
-          std::vector<TestType> plain(std::size_t(count * n * m)), c = plain;
-          const auto place = [=](std::int64_t i, const TestType*& x, const TestType*& y, TestType*& z) { x += i * n * k, y += i * k * m, z += i * n * m; };
-          const auto x = matrix<const TestType>(a, n, k, false), y = matrix<const TestType>(b, k, m, false);
-          cpu::products(count, x, y, matrix<TestType>(plain, n, m, flipped), false, place);
-          const Finished<TestType> finished{matrix<TestType>(c, n, m, flipped), n * m, &plain, std::vector<int>(c.size())};
-          cpu::products(count, x, y, finished.c, false, place, {Finished<TestType>::run, &finished});
-          CAPTURE(n, m, k, flipped);
-          REQUIRE(finished.times == std::vector<int>(c.size(), 1));
-        }
+      for (std::int64_t k : {0, 1, 70, 300})
+        for (int form : {0, 2, 4, 7}) check(n, m, k, form);
+  for (int form = 0; form < 8; ++form) check(5, 40, 9000, form);
 }
 
 namespace {

@@ -124,19 +124,23 @@ void operand_products(std::int64_t count, const Operand<T>& left, const Operand<
     if (method.flipped) return method_product(method, right, left, inner, c.t(), add, finish, Spot{0, 0, 0, true});
     return method_product(method, left, right, inner, c, add, finish, Spot{});
   }
-  const auto placed = [&](std::int64_t i, auto&& f) {
-    Operand<T> x = left, y = right;
-    Matrix<T> z = c;
-    if (place.run) place.run(place.self, i, x, y, z);
-    if (method.flipped) f(y, x, z.t(), Spot{i, 0, 0, true});
-    else f(x, y, z, Spot{i});
+  struct Job {
+    Operand<T> left, right;
+    Matrix<T> c;
+    Spot at;
+  };
+  const auto job = [&](std::int64_t i) {
+    Job j{left, right, c, {i, 0, 0, method.flipped}};
+    if (place.run) place.run(place.self, i, j.left, j.right, j.c);
+    if (method.flipped) std::swap(j.left, j.right), j.c = j.c.t();
+    return j;
   };
   if (method.part < inner) {
-    for (std::int64_t i = 0; i < count; ++i)
-      placed(i, [&](const Operand<T>& x, const Operand<T>& y, Matrix<T> z, Spot at) {
-        parted_product(method, x, y, inner, z, add, wide);
-        at.finish(finish, 0, z.rows, 0, z.columns);
-      });
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Job j = job(i);
+      parted_product(method, j.left, j.right, inner, j.c, add, wide);
+      j.at.finish(finish, 0, j.c.rows, 0, j.c.columns);
+    }
     return;
   }
   const std::int64_t rows = method.flipped ? c.columns : c.rows, columns = method.flipped ? c.rows : c.columns;
@@ -154,11 +158,10 @@ void operand_products(std::int64_t count, const Operand<T>& left, const Operand<
   }
   const std::int64_t down = (rows + tall - 1) / tall, across = (columns + broad - 1) / broad;
   parallel_for(count * down * across, wide, [&](std::int64_t task) {
-    const std::int64_t i = task / across % down * tall, j = task % across * broad;
-    placed(task / (down * across), [&](const Operand<T>& x, const Operand<T>& y, Matrix<T> z, Spot at) {
-      method_product(method, x.from(i, 0), y.from(j, 0), inner, z.part(i, j, std::min(tall, rows - i), std::min(broad, columns - j)), add, finish,
-                     at.from(i, j));
-    });
+    const std::int64_t i = task / across % down * tall, k = task % across * broad;
+    const Job j = job(task / (down * across));
+    method_product(method, j.left.from(i, 0), j.right.from(k, 0), inner, j.c.part(i, k, std::min(tall, rows - i), std::min(broad, columns - k)), add,
+                   finish, j.at.from(i, k));
   });
 }
 

@@ -57,6 +57,11 @@ template <class T, int R, int V>
   Vector sum[R][V] = {};
   const T* low = a;
   const T* high = a + half * lane_step;
+  if (R * V > 8 && add)  // the result comes from afar while the products are summed
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) __builtin_prefetch(c.data + r * c.row_step + v * width, 1);
   for (std::int64_t d = 0; d < depth; ++d, low += depth_step, high += depth_step, b += b_step) {
     Vector right[V];
 #pragma GCC unroll 8
@@ -86,19 +91,19 @@ template <class T, int R, int V>
   }
 }
 
-// The left as a block product reads it: packed strips of rows one after another, or as it lies.
+// The left as a block product reads it: as it lies, or in packed strips of rows one after another (lane_step 0).
 template <class T>
 struct LeftBlock {
   const T* data;
-  std::int64_t lane_step, depth_step;  // lane_step 0: packed
+  std::int64_t lane_step, depth_step;
 };
 
 template <class T, int R, int V>
 SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step, const Matrix<T>& c, bool add) {
-  for (; i + R <= c.rows; i += R) {
-    if (a.lane_step == 0) tile_product<T, R, V>(depth, a.data + i * depth, 1, R, b, b_step, c.part(i, 0, R, c.columns), add);
-    else tile_product<T, R, V>(depth, a.data + i * a.lane_step, a.lane_step, a.depth_step, b, b_step, c.part(i, 0, R, c.columns), add);
-  }
+  const bool packed = a.lane_step == 0;
+  for (; i + R <= c.rows; i += R)
+    tile_product<T, R, V>(depth, a.data + i * (packed ? depth : a.lane_step), packed ? 1 : a.lane_step, packed ? R : a.depth_step, b, b_step,
+                          c.part(i, 0, R, c.columns), add);
   return i;
 }
 
