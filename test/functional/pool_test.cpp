@@ -3,6 +3,9 @@
 #include "sinter/functional/pool.hpp"
 
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <random>
+#include <vector>
 
 #include "sinter/autograd/gradcheck.hpp"
 #include "sinter/tensor/create.hpp"
@@ -64,6 +67,77 @@ TEST_CASE("average pooling divides as PyTorch does") {
                {7, 13, 12.5, 10, 4.666667, 9.5, 9, 7.666667, 8.666667, 11.666667, 15, 4}));
   CHECK(equals(adaptive_avg_pool2d(image(), {3, 4}), {1, 3, 4},
                {10.5, 13, 12.5, 15, 8.833333, 11.333333, 9.555555, 13.333333, 11, 9.666667, 13, 9.75}));
+}
+
+namespace {
+
+// The definitions, window by window; the gradient of a fixed sum of the results as well.
+template <class T>
+bool pools_as_defined(const Tensor<T, 3>& x, Pair kernel, Pair stride, Pair padding, Pair dilation, bool ceil_mode, bool with_padding) {
+  const std::int64_t planes = x.size(0), height = x.size(1), width = x.size(2);
+  const auto max_options = MaxPool2dOptions().stride(stride).padding(padding).dilation(dilation).ceil_mode(ceil_mode);
+  const auto avg_options = AvgPool2dOptions().stride(stride).padding(padding).ceil_mode(ceil_mode).count_include_pad(with_padding);
+  for (const bool max : {true, false}) {
+    if (!max && (dilation.h != 1 || dilation.w != 1)) continue;
+    auto in = x.clone().requires_grad_();
+    const Tensor<T, 3> y = max ? max_pool2d(in, kernel, max_options) : avg_pool2d(in, kernel, avg_options);
+    const auto weight = randn<T>(y.shape());
+    y.backward(weight);
+    std::vector<double> grad(std::size_t(x.numel()));
+    for (std::int64_t p = 0; p < planes; ++p)
+      for (std::int64_t r = 0; r < y.size(1); ++r)
+        for (std::int64_t c = 0; c < y.size(2); ++c) {
+          double best = -INFINITY, sum = 0;
+          std::int64_t at = -1, counted = 0;
+          std::vector<std::int64_t> seen;
+          for (std::int64_t i = 0; i < kernel.h; ++i)
+            for (std::int64_t j = 0; j < kernel.w; ++j) {
+              const std::int64_t u = r * stride.h - padding.h + i * dilation.h, v = c * stride.w - padding.w + j * dilation.w;
+              if (u < height + padding.h && v < width + padding.w) counted += with_padding;
+              if (u < 0 || v < 0 || u >= height || v >= width) continue;
+              const std::int64_t e = (p * height + u) * width + v;
+              const double value = double(x.data()[e]);
+              if (!with_padding) ++counted;
+              if (at < 0 || value > best || std::isnan(value)) best = value, at = e;
+              sum += value, seen.push_back(e);
+            }
+          const std::int64_t o = (p * y.size(1) + r) * y.size(2) + c;
+          const double expected = max ? best : sum / double(counted), got = double(y.data()[o]);
+          if (!(std::abs(expected - got) <= 1e-5) && !(std::isnan(expected) && std::isnan(got)) && expected != got) return false;
+          if (max) grad[std::size_t(at)] += double(weight.data()[o]);
+          else
+            for (std::int64_t e : seen) grad[std::size_t(e)] += double(weight.data()[o]) / double(counted);
+        }
+    const auto got = in.grad();
+    for (std::int64_t i = 0; i < x.numel(); ++i)
+      if (!(std::abs(double(got.data()[i]) - grad[std::size_t(i)]) <= 1e-5)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("pooling of random shapes is its definition") {
+  std::mt19937 random(3);
+  const auto pick = [&](std::int64_t low, std::int64_t high) { return low + std::int64_t(random()) % (high - low + 1); };
+  for (int i = 0; i < 200; ++i) {
+    const Pair kernel(pick(1, 4), pick(1, 4)), stride(pick(1, 3), pick(1, 3)), dilation(pick(1, 2), pick(1, 2));
+    const Pair padding(pick(0, kernel.h / 2), pick(0, kernel.w / 2));
+    const Shape<3> shape{pick(1, 3), dilation.h * (kernel.h - 1) + 1 + pick(0, 8), dilation.w * (kernel.w - 1) + 1 + pick(0, 40)};
+    const bool ceil_mode = pick(0, 1) == 1, with_padding = pick(0, 1) == 1, lows = pick(0, 3) == 0;
+    auto x = randn<float>(shape);
+    if (lows)
+      for (std::int64_t k = 0; k < x.numel(); ++k)
+        if (random() % 3) x.data()[k] = -INFINITY;
+    CAPTURE(shape, kernel, stride, padding, dilation, ceil_mode, with_padding, lows);
+    REQUIRE(pools_as_defined(x, kernel, stride, padding, dilation, ceil_mode, with_padding));
+    REQUIRE(pools_as_defined(randn<double>(shape), kernel, stride, padding, dilation, ceil_mode, with_padding));
+  }
+  auto low = full<float>(Shape{2, 9, 21}, -INFINITY);
+  auto g = low.requires_grad_();
+  sum(max_pool2d(g, 3, MaxPool2dOptions().stride(2).padding(1))).backward();
+  CHECK(g.grad().data()[0] == 1);  // the first element of an empty window's kind
+  CHECK(eval(sum(g.grad())).item() == 2 * 5 * 11);
 }
 
 TEST_CASE("gradients of pooling") {

@@ -49,11 +49,11 @@ struct PhasedRegion {
   }
   // As Region::copy().
   template <class T>
-  void copy(const T* from, std::int64_t planes, T* to) const {
-    if (step == 1) return part.copy(from, planes, to);
+  void copy(const T* from, std::int64_t planes, T* to, T around = T(0)) const {
+    if (step == 1) return part.copy(from, planes, to, around);
     for (std::int64_t c = 0; c < planes; ++c, from += part.height * part.width)
       for (std::int64_t y = part.top; y < part.top + part.rows; ++y, to += pitch) {
-        std::fill_n(to, pitch, T(0));
+        std::fill_n(to, pitch, around);
         if (y < 0 || y >= part.height) continue;
         const T* row = from + y * part.width;
         for (std::int64_t f = 0; f < step; ++f) {  // columns left + t * step

@@ -31,25 +31,25 @@ struct Region {
   bool inside() const { return top >= 0 && left >= 0 && top + rows <= height && left + pitch <= width; }
   std::int64_t plane() const { return rows * pitch; }
 
-  // Fills plane() elements for each of the planes, and up to `slack` behind the last.
+  // Fills plane() elements for each of the planes, and up to `slack` behind the last; `around` is what lies outside.
   static constexpr std::int64_t slack = 64;
   template <class T>
-  void copy(const T* from, std::int64_t planes, T* to) const {
+  void copy(const T* from, std::int64_t planes, T* to, T around = T(0)) const {
     const std::int64_t y0 = std::clamp<std::int64_t>(-top, 0, rows), y1 = std::clamp(height - top, y0, rows);
     const std::int64_t x0 = std::clamp<std::int64_t>(-left, 0, pitch), x1 = std::clamp(width - left, x0, pitch);
     from += (top + y0) * width + left + x0;
     for (std::int64_t p = 0; p < planes; ++p, from += height * width, to += plane()) {
-      if (x1 - x0 >= Tile<T>::width) copy_plane<Tile<T>>(from, to, y0, y1, x0, x1);
-      else if (x1 - x0 >= 4) copy_plane<Four<T>>(from, to, y0, y1, x0, x1);
-      else copy_plane<void>(from, to, y0, y1, x0, x1);
+      if (x1 - x0 >= Tile<T>::width) copy_plane<Tile<T>>(from, to, y0, y1, x0, x1, around);
+      else if (x1 - x0 >= 4) copy_plane<Four<T>>(from, to, y0, y1, x0, x1, around);
+      else copy_plane<void>(from, to, y0, y1, x0, x1, around);
     }
   }
 
  private:
   // Rows as vectors of `Words`, the last of which may overlap the one before.
   template <class Words, class T>
-  void copy_plane(const T* from, T* to, std::int64_t y0, std::int64_t y1, std::int64_t x0, std::int64_t x1) const {
-    clear(to, y0 < y1 ? y0 * pitch + x0 : plane());
+  void copy_plane(const T* from, T* to, std::int64_t y0, std::int64_t y1, std::int64_t x0, std::int64_t x1, T around) const {
+    fill(to, y0 < y1 ? y0 * pitch + x0 : plane(), around);
     for (std::int64_t y = y0; y < y1; ++y, from += width) {
       T* row = to + y * pitch + x0;
       const std::int64_t n = x1 - x0;
@@ -60,14 +60,14 @@ struct Region {
         for (std::int64_t i = 0; i + vector <= n; i += vector) std::memcpy(row + i, from + i, sizeof(typename Words::Vector));
         if (n % vector) std::memcpy(row + n - vector, from + n - vector, sizeof(typename Words::Vector));
       }
-      clear(row + n, y + 1 < y1 ? pitch - n : (rows - y) * pitch - x1);
+      fill(row + n, y + 1 < y1 ? pitch - n : (rows - y) * pitch - x1, around);
     }
   }
   // In whole vectors: what lies behind is written later.
   template <class T>
-  static void clear(T* p, std::int64_t n) {
+  static void fill(T* p, std::int64_t n, T value) {
     static_assert(Tile<T>::width <= slack);
-    for (std::int64_t i = 0; i < n; i += Tile<T>::width) Tile<T>::store(p + i, typename Tile<T>::Vector{});
+    for (std::int64_t i = 0; i < n; i += Tile<T>::width) Tile<T>::store(p + i, value - typename Tile<T>::Vector{});
   }
 };
 

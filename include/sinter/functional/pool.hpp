@@ -3,10 +3,10 @@
 #pragma once
 
 #include <limits>
-#include <vector>
 
 #include "sinter/autograd/function.hpp"
-#include "sinter/cpu/gemm.hpp"
+#include "sinter/cpu/conv.hpp"
+#include "sinter/cpu/pool.hpp"
 #include "sinter/functional/window.hpp"
 
 namespace sinter {
@@ -33,7 +33,21 @@ struct AvgPool2dOptions {
 struct Span {
   std::int64_t begin, end, padded;
 };
-using Spans = CachedVector<Span>;
+// Those of all output elements: windows that slide, or (kernel 0) ones that divide the extent as evenly as possible.
+struct Spans {
+  std::int64_t count, extent, kernel = 0, stride = 0, padding = 0, dilation = 0;
+
+  std::int64_t size() const { return count; }
+  Span operator[](std::int64_t i) const {
+    if (kernel == 0) {
+      const std::int64_t begin = i * extent / count, end = ((i + 1) * extent + count - 1) / count;
+      return {begin, end, end - begin};
+    }
+    const std::int64_t first = i * stride - padding, last = std::min(first + dilation * (kernel - 1) + 1, extent + padding);
+    const std::int64_t skipped = first < 0 ? (-first + dilation - 1) / dilation * dilation : 0;
+    return {first + skipped, std::min(last, extent), last - first};
+  }
+};
 
 // Windows of `kernel` elements, as PyTorch counts them. Throws ValueError or ShapeError.
 inline Spans sliding_spans(const char* op, std::int64_t extent, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
@@ -49,22 +63,12 @@ inline Spans sliding_spans(const char* op, std::int64_t extent, std::int64_t ker
   if (count > 0 && ceil_mode && (count - 1) * stride >= extent + padding) --count;  // no window starts in the padding behind
   if (count < 1)
     fail<ShapeError>(op, ": a kernel that spans ", span, " does not fit extent ", extent, " with padding ", padding, " (axis ", axis, ")");
-  Spans spans;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t first = i * stride - padding, last = std::min(first + span, extent + padding);
-    const std::int64_t skipped = first < 0 ? (-first + dilation - 1) / dilation * dilation : 0;
-    spans.push_back({first + skipped, std::min(last, extent), last - first});
-  }
-  return spans;
+  return {count, extent, kernel, stride, padding, dilation};
 }
-// Windows that divide an extent as evenly as possible.
-inline Spans adaptive_spans(std::int64_t extent, std::int64_t count) {
-  Spans spans;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t begin = i * extent / count, end = ((i + 1) * extent + count - 1) / count;
-    spans.push_back({begin, end, end - begin});
-  }
-  return spans;
+// One channel's windows.
+inline cpu::Patches pool_patches(const Spans& rows, const Spans& columns) {
+  return {1, rows.extent, columns.extent, rows.kernel, columns.kernel, rows.stride, columns.stride, rows.padding, columns.padding,
+          rows.dilation, columns.dilation, rows.count, columns.count};
 }
 
 inline namespace SINTER_ABI {
@@ -83,26 +87,7 @@ Tensor<T, R> pooled_like(const Tensor<T, R>& x, std::int64_t h, std::int64_t w) 
   return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), s));
 }
 
-// The greatest of each window and its place in the plane. NaN is greater than everything, the first of equals wins.
-template <class T>
-void max_plane(const T* x, std::int64_t width, const Spans& rows, const Spans& columns, Pair step, T* y, std::int32_t* place) {
-  for (const Span& r : rows)
-    for (const Span& c : columns) {
-      T best = -std::numeric_limits<T>::infinity();
-      std::int64_t at = r.begin * width + c.begin;
-      for (std::int64_t i = r.begin; i < r.end; i += step.h)
-        for (std::int64_t j = c.begin; j < c.end; j += step.w) {
-          const T v = x[i * width + j];
-          const bool greater = v > best || v != v;
-          best = greater ? v : best;
-          at = greater ? i * width + j : at;
-        }
-      *y++ = best;
-      *place++ = std::int32_t(at);
-    }
-}
-
-// The same for windows of 2 x 2 side by side, four at a time; the last four may overlap those before.
+// cpu::max_plane() for windows of 2 x 2 side by side, four at a time; the last four may overlap those before.
 template <class T>
 void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int64_t out_w, T* y, std::int32_t* place) {
   using F = cpu::Four<T>;
@@ -112,12 +97,8 @@ void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int6
   for (std::int64_t r = 0; r < out_h; ++r, y += out_w, place += out_w)
     for (std::int64_t o = 0; o < out_w; o = o + 4 > out_w - 4 && o + 4 < out_w ? out_w - 4 : o + 4) {
       const std::int64_t from = 2 * r * width + 2 * o;
-      Vector in[4], at[4];  // of two rows, eight each; then the windows' four corners
-      for (int i = 0; i < 4; ++i) std::memcpy(&in[i], x + from + (i / 2) * width + (i % 2) * 4, sizeof(Vector));
-      F::template pick<0, 2, 4, 6>(at[0], in[0], in[1]);
-      F::template pick<1, 3, 5, 7>(at[1], in[0], in[1]);
-      F::template pick<0, 2, 4, 6>(at[2], in[2], in[3]);
-      F::template pick<1, 3, 5, 7>(at[3], in[2], in[3]);
+      const Vector a = F::load(x + from), b = F::load(x + from + 4), c = F::load(x + from + width), d = F::load(x + from + width + 4);
+      const Vector at[4] = {F::pick(a, b, 0, 2, 4, 6), F::pick(a, b, 1, 3, 5, 7), F::pick(c, d, 0, 2, 4, 6), F::pick(c, d, 1, 3, 5, 7)};
       const Index step[4] = {0, 1, Index(width), Index(width + 1)};
       Vector best = at[0];
       const Indices first = Indices{0, 2, 4, 6} + Index(from);
@@ -140,77 +121,135 @@ Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOp
   const Spans columns = sliding_spans("max_pool2d", width, kernel.w, stride.w, o.padding_.w, o.dilation_.w, o.ceil_mode_, R - 1);
   if (height * width > std::numeric_limits<std::int32_t>::max()) fail<ShapeError>("max_pool2d: a plane of ", x.shape(), " has too many elements");
   const Tensor<T, R> dense = x.detach().contiguous();
-  const auto out_h = std::int64_t(rows.size()), out_w = std::int64_t(columns.size()), area = out_h * out_w, plane = height * width;
+  const std::int64_t out_h = rows.size(), out_w = columns.size(), area = out_h * out_w, plane = height * width;
   Tensor<T, R> y = pooled_like(x, out_h, out_w);
   Tensor<std::int32_t, R> place(TensorImpl::empty(DType::int32, y.shape()));
   const auto is = [](Pair p, std::int64_t n) { return p.h == n && p.w == n; };
   const bool halves = is(kernel, 2) && is(stride, 2) && is(o.padding_, 0) && is(o.dilation_, 1) && !o.ceil_mode_ && out_w >= 4;
+  const cpu::Patches patches = pool_patches(rows, columns);
+  cpu::Scratch<std::int32_t> first(out_w);
+  for (std::int64_t i = 0; i < out_w; ++i) first.data[i] = std::int32_t(columns[i].begin);
   for_each_plane(x, [&](std::int64_t p) {
     if (halves) return max_plane_2x2(dense.data() + p * plane, width, out_h, out_w, y.data() + p * area, place.data() + p * area);
-    max_plane(dense.data() + p * plane, width, rows, columns, o.dilation_, y.data() + p * area, place.data() + p * area);
+    cpu::max_plane(patches, dense.data() + p * plane, first.data, y.data() + p * area, place.data() + p * area);
   });
   if (!any_requires_grad(x)) return y;
-  const auto pick = [sizes = y.shape(), place, area, plane](const Tensor<T, R>& from) {
-    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes));
-    for_each_plane(to, [&](std::int64_t p) {
-      for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to.data()[i] = from.data()[p * plane + place.data()[i]];
-    });
-    return to;
-  };
-  const auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad) {
+  auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad, const auto&) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
       T* to = g.data() + p * plane;
       std::fill_n(to, plane, T(0));
       for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to[place.data()[i]] += grad.data()[i];
     });
-    return g;
+    return std::tuple(g);
   };
-  return record_linear("max_pool2d", y, pick, back, x);
+  return record("max_pool2d", y, std::move(back), x);
+}
+
+// Means of sliding windows: a convolution of every plane with ones.
+template <class T>
+struct SlidingMeans {
+  Spans rows, columns;
+  bool with_padding;
+  cpu::ConvolutionShape shape;  // its count: the planes
+
+  SlidingMeans(const Spans& r, const Spans& c, bool with, std::int64_t planes) : rows(r), columns(c), with_padding(with), shape{pool_patches(r, c), planes, 1, 1} {}
+  void forward(const T* x, T* y) const {
+    const cpu::Scratch<T> ones(shape.patches.taps());
+    std::fill_n(ones.data, shape.patches.taps(), T(1));
+    cpu::convolution(shape, x, ones.data, y);
+    each_plane([=](std::int64_t i, T factor) { y[i] *= factor; });
+  }
+  void backward(const T* dy, T* dx) const {
+    const cpu::Scratch<T> ones(shape.patches.taps()), shares(shape.count * shape.patches.columns());
+    std::fill_n(ones.data, shape.patches.taps(), T(1));
+    each_plane([dy, to = shares.data](std::int64_t i, T factor) { to[i] = dy[i] * factor; });
+    cpu::convolution_image_gradient<T>(shape, shares.data, ones.data, dx);
+  }
+
+ private:
+  // f(i, one over the number of elements in window i) for every element of the result.
+  template <class F>
+  void each_plane(F f) const {
+    const std::int64_t h = rows.size(), w = columns.size();
+    const cpu::Scratch<T> factor(h * w);
+    for (std::int64_t r = 0; r < h; ++r)
+      for (std::int64_t c = 0; c < w; ++c) {
+        const Span a = rows[r], b = columns[c];
+        factor.data[r * w + c] = T(1) / T(with_padding ? a.padded * b.padded : (a.end - a.begin) * (b.end - b.begin));
+      }
+    parallel_for(shape.count, shape.count * h * w >= parallel_threshold, [=, factors = factor.data](std::int64_t p) {
+      for (std::int64_t i = 0; i < h * w; ++i) f(p * h * w + i, factors[i]);
+    });
+  }
+};
+
+template <class T, int R>
+Tensor<T, R> avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns, bool with_padding) {
+  const Tensor<T, R> dense = x.detach().contiguous();
+  Tensor<T, R> y = pooled_like(x, rows.size(), columns.size());
+  std::int64_t planes = 1;
+  for (int i = 0; i < R - 2; ++i) planes *= x.size(i);
+  const SlidingMeans<T> means(rows, columns, with_padding, planes);
+  means.forward(dense.data(), y.data());
+  if (!any_requires_grad(x)) return y;
+  auto back = [means, sizes = x.shape()](const Tensor<T, R>& grad, const auto&) {
+    Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
+    means.backward(grad.data(), g.data());
+    return std::tuple(g);
+  };
+  return record("avg_pool2d", y, std::move(back), x);
+}
+
+// The sum of n elements.
+template <class T>
+T sum_run(const T* p, std::int64_t n) {
+  using M = cpu::Tile<T>;
+  typename M::Vector lanes = {};
+  std::int64_t i = 0;
+  for (; i + M::width <= n; i += M::width) lanes += M::load(p + i);
+  T total = 0;
+  if (i > 0)
+    for (int l = 0; l < M::width; ++l) total += lanes[l];
+  for (; i < n; ++i) total += p[i];
+  return total;
 }
 
 template <class T, int R>
-Tensor<T, R> mean_pool_of(const char* op, const Tensor<T, R>& x, Spans rows, Spans columns, bool with_padding) {
+Tensor<T, R> adaptive_avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns) {
   const Tensor<T, R> dense = x.detach().contiguous();
-  const auto out_h = std::int64_t(rows.size()), out_w = std::int64_t(columns.size()), area = out_h * out_w;
-  const std::int64_t width = x.size(-1), plane = x.size(-2) * width;
-  const auto share = [with_padding](const Span& r, const Span& c) {
-    const std::int64_t n = with_padding ? r.padded * c.padded : (r.end - r.begin) * (c.end - c.begin);
-    return T(1) / T(n);
+  const std::int64_t out_h = rows.size(), out_w = columns.size(), area = out_h * out_w, width = x.size(-1), plane = x.size(-2) * width;
+  // f(first element, rows, elements of a row, index of the window) for every window; whole rows count as one.
+  const auto each_window = [=](auto f) {
+    for (std::int64_t r = 0; r < out_h; ++r)
+      for (std::int64_t c = 0; c < out_w; ++c) {
+        const Span a = rows[r], b = columns[c];
+        const std::int64_t h = a.end - a.begin, w = b.end - b.begin;
+        w == width ? f(a.begin * width, std::int64_t(1), h * w, r * out_w + c) : f(a.begin * width + b.begin, h, w, r * out_w + c);
+      }
   };
-  const auto pool = [=](const Tensor<T, R>& x) {
-    Tensor<T, R> y = pooled_like(x, out_h, out_w);
-    for_each_plane(x, [&](std::int64_t p) {
-      const T* from = x.data() + p * plane;
-      T* to = y.data() + p * area;
-      for (const Span& r : rows)
-        for (const Span& c : columns) {
-          T total = 0;
-          for (std::int64_t i = r.begin; i < r.end; ++i)
-            for (std::int64_t j = c.begin; j < c.end; ++j) total += from[i * width + j];
-          *to++ = total * share(r, c);
-        }
+  Tensor<T, R> y = pooled_like(x, out_h, out_w);
+  for_each_plane(x, [&](std::int64_t p) {
+    each_window([from = dense.data() + p * plane, to = y.data() + p * area, width](std::int64_t first, std::int64_t h, std::int64_t w, std::int64_t i) {
+      T total = 0;
+      for (std::int64_t k = 0; k < h; ++k) total += sum_run(from + first + k * width, w);
+      to[i] = total / T(h * w);
     });
-    return y;
-  };
-  const Tensor<T, R> y = pool(dense);
+  });
   if (!any_requires_grad(x)) return y;
-  const auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad) {
+  auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad, const auto&) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
-      const T* from = grad.data() + p * area;
-      T* to = g.data() + p * plane;
-      std::fill_n(to, plane, T(0));
-      for (const Span& r : rows)
-        for (const Span& c : columns) {
-          const T each = *from++ * share(r, c);
-          for (std::int64_t i = r.begin; i < r.end; ++i)
-            for (std::int64_t j = c.begin; j < c.end; ++j) to[i * width + j] += each;
-        }
+      std::fill_n(g.data() + p * plane, plane, T(0));
+      each_window([to = g.data() + p * plane, from = grad.data() + p * area, width](std::int64_t first, std::int64_t h, std::int64_t w, std::int64_t i) {
+        const T each = from[i] / T(h * w);
+        for (std::int64_t k = 0; k < h; ++k)
+          for (std::int64_t j = 0; j < w; ++j) to[first + k * width + j] += each;
+      });
     });
-    return g;
+    return std::tuple(g);
   };
-  return record_linear(op, y, pool, back, x);
+  return record("adaptive_avg_pool2d", y, std::move(back), x);
 }
 
 template <class A>
@@ -232,10 +271,9 @@ auto avg_pool2d(const Expr<A>& e, Pair kernel_size, const AvgPool2dOptions& o = 
   if constexpr (check_pooled<A>()) {
     const auto x = materialize(e.self());
     const Pair stride = o.has_stride_ ? o.stride_ : kernel_size;
-    return mean_pool_of("avg_pool2d", x,
-                        sliding_spans("avg_pool2d", x.size(-2), kernel_size.h, stride.h, o.padding_.h, 1, o.ceil_mode_, A::rank - 2),
-                        sliding_spans("avg_pool2d", x.size(-1), kernel_size.w, stride.w, o.padding_.w, 1, o.ceil_mode_, A::rank - 1),
-                        o.count_include_pad_);
+    return avg_pool2d_of(x, sliding_spans("avg_pool2d", x.size(-2), kernel_size.h, stride.h, o.padding_.h, 1, o.ceil_mode_, A::rank - 2),
+                         sliding_spans("avg_pool2d", x.size(-1), kernel_size.w, stride.w, o.padding_.w, 1, o.ceil_mode_, A::rank - 1),
+                         o.count_include_pad_);
   }
 }
 // Windows chosen so that the result is output_size large.
@@ -246,7 +284,7 @@ auto adaptive_avg_pool2d(const Expr<A>& e, Pair output_size) {
     const auto x = materialize(e.self());
     check_at_least("adaptive_avg_pool2d", "output_size", output_size, 0);
     if (x.size(-1) == 0 || x.size(-2) == 0) fail<ShapeError>("adaptive_avg_pool2d: input ", x.shape(), " has empty images");
-    return mean_pool_of("adaptive_avg_pool2d", x, adaptive_spans(x.size(-2), output_size.h), adaptive_spans(x.size(-1), output_size.w), false);
+    return adaptive_avg_pool2d_of(x, Spans{output_size.h, x.size(-2)}, Spans{output_size.w, x.size(-1)});
   }
 }
 
