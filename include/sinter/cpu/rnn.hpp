@@ -77,7 +77,8 @@ struct TileSums {
 
 // sums(r, v) += row r of `a` times vector v of the panel, over n elements, for V vectors and up to R rows.
 template <int R, int V, class T>
-void multiply_rows(int rows, TileSums<T> sums, const T* a, std::int64_t a_step, const T* panel, std::int64_t panel_step, std::int64_t n) {
+void multiply_rows(int rows, TileSums<T> sums, const T* a, std::int64_t a_step, const T* panel, std::int64_t panel_step,
+                   std::int64_t n) {
   if constexpr (R > 1)
     if (rows < R) return multiply_rows<R - 1, V>(rows, sums, a, a_step, panel, panel_step, n);
   using L = UnitLanes<T>;
@@ -139,7 +140,8 @@ void recurrent_forward(const Recurrence<T>& q, Steps<T> y, const ForwardPanels<T
             }
           });
         if (s > 0 || !q.from_zero)
-          multiply_rows<RowTiles::most, G>(rows, of_state, q.xh.at(s, b) + q.input, q.xh.row, w.state->at(p, 0), w.state->step(), w.state->depth);
+          multiply_rows<RowTiles::most, G>(rows, of_state, q.xh.at(s, b) + q.input, q.xh.row, w.state->at(p, 0), w.state->step(),
+                                           w.state->depth);
         each([&](Units<T> units, std::int64_t unit, std::int64_t row, const T* at) {
           L sum[columns];
           for (int k = 0; k < columns; ++k) sum[k] = L::load(at + k * per * L::size);
@@ -191,7 +193,8 @@ void step_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, std::i
 
 // All steps of the tiles [first, last), the last step first. `w` is W_hh, in four vectors a panel.
 template <class Cell, class T>
-void recurrent_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, const GatePanels<T>& w, std::int64_t first, std::int64_t last) {
+void recurrent_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, const GatePanels<T>& w, std::int64_t first,
+                        std::int64_t last) {
   using L = UnitLanes<T>;
   constexpr int V = 4;
   constexpr std::int64_t chunk = 128;  // of the gates: so much of a panel stays in the first cache
@@ -208,13 +211,15 @@ void recurrent_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, c
           const int rows = tiles.rows(tile);
           const auto each = [&](auto f) {
             for (int r = 0; r < rows; ++r)
-              for (int v = 0; v < V && unit + v * L::size < q.hidden; ++v)
-                f(Units<T>{q.hidden - unit - v * L::size}, back.dh.at(0, b + r) + unit + v * L::size, memory + (r * V + v) * L::size);
+              for (int v = 0; v < V && unit + v * L::size < q.hidden; ++v) {
+                const std::int64_t at = unit + v * L::size;
+                f(Units<T>{q.hidden - at}, back.dh.at(0, b + r) + at, memory + (r * V + v) * L::size);
+              }
           };
           if (k > 0 || Cell::direct) each([](Units<T> units, const T* dh, T* sum) { units.load(dh).store(sum); });
           else std::fill_n(memory, rows * V * L::size, T(0));
-          multiply_rows<RowTiles::most, V>(rows, sums, back.dgates.at(s, b) + Cell::hidden_column * q.hidden + k, back.dgates.row, w.at(p, k),
-                                           w.step(), std::min(chunk, w.depth - k));
+          multiply_rows<RowTiles::most, V>(rows, sums, back.dgates.at(s, b) + Cell::hidden_column * q.hidden + k, back.dgates.row,
+                                           w.at(p, k), w.step(), std::min(chunk, w.depth - k));
           each([](Units<T> units, T* dh, const T* sum) { units.store(dh, UnitLanes<T>::load(sum)); });
         }
   }
@@ -223,7 +228,8 @@ void recurrent_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, c
 // f(direction, first, last): the tiles of every direction, over the threads.
 template <class F>
 void over_tiles(int directions, std::int64_t batch, std::int64_t work, F&& f) {
-  const std::int64_t tiles = RowTiles(batch).count, slices = std::max<std::int64_t>(1, std::min<std::int64_t>(tiles, get_num_threads()));
+  const std::int64_t tiles = RowTiles(batch).count;
+  const std::int64_t slices = std::max<std::int64_t>(1, std::min<std::int64_t>(tiles, get_num_threads()));
   parallel_for(directions * slices, work >= product_threshold, [&](std::int64_t i) {
     const std::int64_t slice = i % slices;
     f(int(i / slices), slice * tiles / slices, (slice + 1) * tiles / slices);

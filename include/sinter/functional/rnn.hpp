@@ -2,6 +2,8 @@
 // A recurrent layer over a sequence as one node of the graph, in one direction or two. The layers of nn are made of it.
 #pragma once
 
+#include <optional>
+
 #include "sinter/functional/rnn_backward.hpp"
 
 namespace sinter {
@@ -29,10 +31,9 @@ template <class Cell, class T>
 void recurrent_biases(const RecurrentWeights<T>& w, std::int64_t hidden, T* start) {
   std::fill_n(start, Cell::columns * hidden, T(0));
   if (!w.bias_ih.defined()) return;
-  const Tensor<T, 1> of_input = dense_of(w.bias_ih), of_state = dense_of(w.bias_hh);
-  std::copy_n(of_state.data(), Cell::gates * hidden, start + Cell::hidden_column * hidden);
+  std::copy_n(w.bias_hh.data(), Cell::gates * hidden, start + Cell::hidden_column * hidden);
   for (const cpu::GateRun& g : Cell::input)
-    for (std::int64_t k = 0; k < g.count * hidden; ++k) start[g.column * hidden + k] += of_input.data()[g.row * hidden + k];
+    for (std::int64_t k = 0; k < g.count * hidden; ++k) start[g.column * hidden + k] += w.bias_ih.data()[g.row * hidden + k];
 }
 
 // Whether the steps multiply the input themselves, which spares the memory between; where few rows share a step and the
@@ -58,8 +59,40 @@ void recurrent_begin(const RecurrentLayer<Cell, T>& layer, int d, const T* x, co
   }
 }
 
-// One layer. x holds shape.rows() dense rows of shape.input values; the first states (directions, batch, hidden) may be
-// undefined, which means 0. y gets the shape `sizes`; the last states the shape `state`, h only if asked for.
+// All steps in every direction, by dense weights; x and the first states are in their places. y: (rows, directions * hidden).
+template <class Cell, class T>
+void recurrent_steps(const RecurrentLayer<Cell, T>& layer, const RecurrentWeights<T>* weights, T* y) {
+  const SequenceShape& shape = layer.shape;
+  const std::int64_t hidden = layer.hidden;
+  const bool by_steps = input_by_steps<T>(shape, layer.gate_rows());
+  for (int d = 0; d < layer.directions && !by_steps; ++d)
+    for (const cpu::GateRun& g : Cell::input) {
+      const cpu::Recurrence<T> q = layer.recurrence(d);
+      const T* rows = weights[d].weight_ih.data() + g.row * hidden * q.input;
+      cpu::product<T>(cpu::Matrix<const T>{q.xh.data, shape.rows(), q.input, layer.depth(), 1},
+                      cpu::Matrix<const T>{rows, g.count * hidden, q.input, q.input, 1}.t(),
+                      cpu::Matrix<T>{q.gates.data + g.column * hidden, shape.rows(), g.count * hidden, layer.columns(), 1});
+    }
+  int order[Cell::gates];  // the weights' gates as the columns have them
+  for (const cpu::GateRun& g : Cell::input)
+    for (int k = 0; k < g.count; ++k) order[g.column + k] = g.row + k;
+  cpu::over_tiles(layer.directions, shape.batch, layer.work(), [&](int d, std::int64_t first, std::int64_t last) {
+    const auto transposed = [](const Tensor<T, 2>& w) {
+      return cpu::Matrix<const T>{w.data(), w.size(0), w.size(1), w.size(1), 1}.t();
+    };
+    cpu::Scratch<T> start(layer.columns());
+    recurrent_biases<Cell>(weights[d], hidden, start.data);
+    const cpu::GatePanels<T> of_state(transposed(weights[d].weight_hh), Cell::gates, Cell::per);
+    const cpu::GatePanels<T> bias(cpu::Matrix<const T>{start.data, 1, layer.columns(), 0, 1}, Cell::columns, Cell::per);
+    std::optional<cpu::GatePanels<T>> of_input;
+    if (by_steps) of_input.emplace(transposed(weights[d].weight_ih), Cell::gates, Cell::per, order);
+    const cpu::ForwardPanels<T> panels{by_steps ? &*of_input : nullptr, &of_state, &bias};
+    cpu::recurrent_forward<Cell>(layer.recurrence(d), shape.walk(y + d * hidden, layer.directions * hidden, d), panels, first, last);
+  });
+}
+
+// One layer. x holds shape.rows() rows of shape.input values; the first states (directions, batch, hidden) may be undefined,
+// which means 0. y gets the shape `sizes`; the last states the shape `state`, h only if asked for.
 template <class Cell, class T, int R, int S>
 RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x, const Tensor<T, S>& h0, const Tensor<T, S>& c0,
                                          const RecurrentWeights<T>* weights, int directions, const SequenceShape& shape,
@@ -70,40 +103,20 @@ RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x
   const auto memory = [&](std::int64_t count, std::int64_t width) {
     return TensorImpl::empty(dtype_of<T>(), Shape<4>{{directions, count, batch, width}});
   };
-  layer.xh = memory(steps + 1, layer.depth());
-  layer.gates = memory(steps, layer.columns());
+  layer.xh = memory(steps + 1, layer.depth()), layer.gates = memory(steps, layer.columns());
   if (Cell::has_c) layer.c = memory(steps + 1, hidden);
-
   RecurrentResult<T, R, S> out;
   out.y = Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), sizes));
+
   const Tensor<T, R> in = dense_of(x);
   const Tensor<T, S> first_h = dense_of(h0), first_c = dense_of(c0);
-  Tensor<T, 2> ih[2], hh[2];
-  const bool by_steps = input_by_steps<T>(shape, layer.gate_rows());
+  RecurrentWeights<T> dense[2];
   for (int d = 0; d < directions; ++d) {
-    ih[d] = dense_of(weights[d].weight_ih), hh[d] = dense_of(weights[d].weight_hh);
-    recurrent_begin(layer, d, static_cast<const T*>(in.data()), data_of<const T>(first_h.impl), data_of<const T>(first_c.impl));
-    const cpu::Recurrence<T> q = layer.recurrence(d);
-    if (by_steps) continue;
-    for (const cpu::GateRun& g : Cell::input)
-      cpu::product<T>(cpu::Matrix<const T>{q.xh.data, shape.rows(), shape.input, layer.depth(), 1},
-                      cpu::Matrix<const T>{ih[d].data() + g.row * hidden * shape.input, g.count * hidden, shape.input, shape.input, 1}.t(),
-                      cpu::Matrix<T>{q.gates.data + g.column * hidden, shape.rows(), g.count * hidden, layer.columns(), 1});
+    const RecurrentWeights<T>& w = weights[d];
+    dense[d] = {dense_of(w.weight_ih), dense_of(w.weight_hh), dense_of(w.bias_ih), dense_of(w.bias_hh)};
+    recurrent_begin(layer, d, data_of<const T>(in.impl), data_of<const T>(first_h.impl), data_of<const T>(first_c.impl));
   }
-  cpu::over_tiles(directions, batch, layer.work(), [&](int d, std::int64_t first, std::int64_t last) {
-    const auto weight = [&](const Tensor<T, 2>& w) { return cpu::Matrix<const T>{w.data(), w.size(0), w.size(1), w.size(1), 1}.t(); };
-    int order[Cell::gates];
-    for (const cpu::GateRun& g : Cell::input)
-      for (int k = 0; k < g.count; ++k) order[g.column + k] = g.row + k;
-    cpu::Scratch<T> start(layer.columns());
-    recurrent_biases<Cell>(weights[d], hidden, start.data);
-    const cpu::GatePanels<T> of_state(weight(hh[d]), Cell::gates, Cell::per);
-    const cpu::GatePanels<T> bias(cpu::Matrix<const T>{start.data, 1, layer.columns(), 0, 1}, Cell::columns, Cell::per);
-    std::optional<cpu::GatePanels<T>> of_input;
-    if (by_steps) of_input.emplace(weight(ih[d]), Cell::gates, Cell::per, order);
-    const cpu::Steps<T> y = shape.walk(out.y.data() + d * hidden, directions * hidden, d);
-    cpu::recurrent_forward<Cell>(layer.recurrence(d), y, cpu::ForwardPanels<T>{by_steps ? &*of_input : nullptr, &of_state, &bias}, first, last);
-  });
+  recurrent_steps(layer, dense, out.y.data());
   const auto last = [&](auto of) {  // the state behind the last step
     Tensor<T, S> to(TensorImpl::empty(dtype_of<T>(), state));
     for (int d = 0; d < directions; ++d)
@@ -114,15 +127,16 @@ RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x
   if (Cell::has_c) out.c = last([&](const cpu::Recurrence<T>& q, std::int64_t b) { return q.c.at(steps, b); });
 
   bool recorded = any_requires_grad(x, h0, c0);
+  for (int d = 0; d < directions; ++d)
+    recorded = any_requires_grad(weights[d].weight_ih, weights[d].weight_hh, weights[d].bias_ih, weights[d].bias_hh) || recorded;
+  if (!recorded) return out;
   layer.edges[0] = Edge(x.impl), layer.edges[1] = Edge(h0.impl), layer.edges[2] = Edge(c0.impl);
   for (int d = 0; d < directions; ++d) {
     const RecurrentWeights<T>& w = weights[d];
-    recorded = any_requires_grad(w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh) || recorded;
-    layer.weight_ih[d] = KeptTensor(ih[d].impl), layer.weight_hh[d] = KeptTensor(hh[d].impl);
+    layer.weight_ih[d] = KeptTensor(dense[d].weight_ih.impl), layer.weight_hh[d] = KeptTensor(dense[d].weight_hh.impl);
     const Ref<TensorImpl>* all[] = {&w.weight_ih.impl, &w.weight_hh.impl, &w.bias_ih.impl, &w.bias_hh.impl};
     for (int k = 0; k < Layer::weights; ++k) layer.edges[Layer::states + d * Layer::weights + k] = Edge(*all[k]);
   }
-  if (!recorded) return out;
   const Ref<Node> node = make_node<Layer::states>(name, std::move(layer));
   set_history(out.y.impl, node, 0);
   if (out.h.defined()) set_history(out.h.impl, node, 1);

@@ -130,7 +130,8 @@ struct RecurrentLayer {
       for (const cpu::GateRun& g : Cell::input) {
         const T* from = own(dgates, shape.steps, columns(), d).data + g.column * hidden;
         cpu::product<T>(cpu::Matrix<const T>{from, shape.rows(), g.count * hidden, columns(), 1},
-                        cpu::Matrix<const T>{ih[d] + g.row * hidden * n, g.count * hidden, n, n, 1}, cpu::Matrix<T>{part.data, shape.rows(), n, n, 1}, add);
+                        cpu::Matrix<const T>{ih[d] + g.row * hidden * n, g.count * hidden, n, n, 1},
+                        cpu::Matrix<T>{part.data, shape.rows(), n, n, 1}, add);
         add = true;
       }
       const cpu::Steps<T> to = shape.walk(data_of<T>(dx), n, d);
@@ -165,8 +166,8 @@ struct RecurrentLayer {
     }
     if (edge(d, 0)) {
       for (const cpu::GateRun& g : Cell::input)
-        transpose_into(data_of<T>(of_input) + g.row * hidden * shape.input, shape.input, sums.data + g.column * hidden, gate_rows(), shape.input,
-                       g.count * hidden);
+        transpose_into(data_of<T>(of_input) + g.row * hidden * shape.input, shape.input, sums.data + g.column * hidden, gate_rows(),
+                       shape.input, g.count * hidden);
       give(edge(d, 0), of_input);
     }
     if (edge(d, 1)) {
@@ -182,7 +183,8 @@ struct RecurrentLayer {
       for (std::int64_t k = 0; k < columns(); ++k) total.data[k] += sums[i * columns() + k];
     const Ref<TensorImpl> of_input = TensorImpl::empty(dtype_of<T>(), Shape<1>{{gate_rows()}});
     const Ref<TensorImpl> of_hidden = TensorImpl::empty(dtype_of<T>(), Shape<1>{{gate_rows()}});
-    for (const cpu::GateRun& g : Cell::input) std::copy_n(total.data + g.column * hidden, g.count * hidden, data_of<T>(of_input) + g.row * hidden);
+    for (const cpu::GateRun& g : Cell::input)
+      std::copy_n(total.data + g.column * hidden, g.count * hidden, data_of<T>(of_input) + g.row * hidden);
     std::copy_n(total.data + Cell::hidden_column * hidden, gate_rows(), data_of<T>(of_hidden));
     if (edge(d, 2)) give(edge(d, 2), of_input);
     if (edge(d, 3)) give(edge(d, 3), of_hidden);

@@ -47,11 +47,13 @@ struct RecurrentOf : Module<D> {
   Options options;
   std::vector<RecurrentParameters<T>> layers;  // of layer l and direction d: l * directions() + d
 
-  RecurrentOf(const char* name, std::int64_t input, std::int64_t hidden, Options o) : input_size(input), hidden_size(hidden), options(o) {
+  RecurrentOf(const char* name, std::int64_t input, std::int64_t hidden, Options o)
+      : input_size(input), hidden_size(hidden), options(o) {
     if (o.num_layers_ < 1) fail<ValueError>(name, ": num_layers must be at least 1, but is ", o.num_layers_);
     if (!(o.dropout_ >= 0 && o.dropout_ <= 1)) fail<ValueError>(name, ": dropout must be in [0, 1], but is ", o.dropout_);
     for (std::int64_t l = 0; l < o.num_layers_; ++l)
-      for (int d = 0; d < directions(); ++d) layers.emplace_back(name, Cell::gates, l == 0 ? input : directions() * hidden, hidden, o.bias_);
+      for (int d = 0; d < directions(); ++d)
+        layers.emplace_back(name, Cell::gates, l == 0 ? input : directions() * hidden, hidden, o.bias_);
   }
   int directions() const { return options.bidirectional_ ? 2 : 1; }
   template <class V>
@@ -66,8 +68,8 @@ struct RecurrentOf : Module<D> {
   // x (steps, batch, input), (batch, steps, input) where batch_first, or (steps, input).
   template <int R>
   SequenceShape sequence_of(const char* name, const Shape<R>& x) const {
-    static_assert(R == 2 || R == 3, "sinter: RNN, LSTM and GRU take an input (steps, batch, input_size), (batch, steps, input_size) "
-                                    "with batch_first, or (steps, input_size)");
+    static_assert(R == 2 || R == 3, "sinter: RNN, LSTM and GRU take an input (steps, batch, input_size), or (batch, steps, "
+                                    "input_size) with batch_first, or (steps, input_size)");
     if (x[R - 1] != input_size)
       fail<ShapeError>(name, ": input ", x, " has ", x[R - 1], " features, but input_size is ",
                        input_size, " (axis ", R - 1, ")");
@@ -93,7 +95,9 @@ struct RecurrentOf : Module<D> {
     RecurrentResult<T, R, R> out{x, {}, {}};
     std::vector<Tensor<T, R>> h, c;
     for (std::int64_t l = 0; l < count; ++l) {
-      const auto part = [&](const Tensor<T, R>& t) { return count == 1 || !t.defined() ? t : t.narrow(0, l * directions(), directions()); };
+      const auto part = [&](const Tensor<T, R>& t) {
+        return count == 1 || !t.defined() ? t : t.narrow(0, l * directions(), directions());
+      };
       const Tensor<T, R> in = l > 0 && options.dropout_ > 0 ? dropout(out.y, options.dropout_, this->is_training()) : out.y;
       Shape<R> sizes = x.shape();
       sizes[R - 1] = directions() * hidden_size;
