@@ -296,3 +296,23 @@ TEST_CASE("a gradient that was set with other strides is added to element by ele
   CHECK(equal(leaf.grad(), set.t() + 10));
   CHECK(set.data()[1] == 2);  // and what was set is as it was
 }
+
+TEST_CASE("what is written over with constants still requires a gradient, and gives zeros") {
+  auto x = ones({3}).requires_grad_();
+  Tensor y = x * 2;
+  y.zero_();
+  CHECK(y.requires_grad());
+  CHECK_FALSE(y.is_leaf());
+  y += x * x;
+  sum(y).backward();
+  for (int i = 0; i < 3; ++i) CHECK(x.grad().data()[i] == 2);
+  x.set_grad({});
+  Tensor z = x * 2;
+  z.copy_(ones({3}));
+  sum(z * 5).backward();
+  REQUIRE(x.grad().defined());
+  for (int i = 0; i < 3; ++i) CHECK(x.grad().data()[i] == 0);
+  Tensor w = x * 2;
+  no_grad([&] { w.zero_(); });
+  CHECK(w.requires_grad());
+}

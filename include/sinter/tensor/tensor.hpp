@@ -299,6 +299,16 @@ inline bool overlaps(const TensorImpl& out, const Operand* in, int n) {
   return false;
 }
 
+// After `y` has been written over with what requires no gradient, it still does, as in PyTorch; to what it was, it gives zeros.
+struct Overwritten {
+  Edge edge;
+  void run(Node&) {
+    const Ref<TensorImpl> zeros = empty_dense(edge.dtype(), edge.shape());
+    if (const std::int64_t bytes = zeros->numel() * size_of(zeros->dtype)) std::memset(zeros->data, 0, std::size_t(bytes));
+    give(edge, zeros);
+  }
+};
+
 // out[...] = e. Recorded where e or what `out` was requires a gradient.
 template <class T, int R, class E>
 void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
@@ -342,8 +352,7 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     if (node) {
       set_history(out.impl, node, 0);
     } else if (was_recorded) {
-      out.impl->node.reset();
-      out.impl->requires_grad = false;
+      set_history(out.impl, make_node(op, Overwritten{Edge(out.impl)}), 0);
     }
   }
 }
