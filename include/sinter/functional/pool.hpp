@@ -98,7 +98,9 @@ void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int6
     for (std::int64_t o = 0; o < out_w; o = o + 4 > out_w - 4 && o + 4 < out_w ? out_w - 4 : o + 4) {
       const std::int64_t from = 2 * r * width + 2 * o;
       const Vector a = F::load(x + from), b = F::load(x + from + 4), c = F::load(x + from + width), d = F::load(x + from + width + 4);
-      const Vector at[4] = {F::pick(a, b, 0, 2, 4, 6), F::pick(a, b, 1, 3, 5, 7), F::pick(c, d, 0, 2, 4, 6), F::pick(c, d, 1, 3, 5, 7)};
+      Vector at[4];
+      F::template pick<0, 2, 4, 6>(at[0], a, b), F::template pick<1, 3, 5, 7>(at[1], a, b);
+      F::template pick<0, 2, 4, 6>(at[2], c, d), F::template pick<1, 3, 5, 7>(at[3], c, d);
       const Index step[4] = {0, 1, Index(width), Index(width + 1)};
       Vector best = at[0];
       const Indices first = Indices{0, 2, 4, 6} + Index(from);
@@ -134,16 +136,23 @@ Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOp
     cpu::max_plane(patches, dense.data() + p * plane, first.data, y.data() + p * area, place.data() + p * area);
   });
   if (!any_requires_grad(x)) return y;
-  auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad, const auto&) {
+  const auto pick = [sizes = y.shape(), place, area, plane](const Tensor<T, R>& from) {
+    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes));
+    for_each_plane(to, [&](std::int64_t p) {
+      for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to.data()[i] = from.data()[p * plane + place.data()[i]];
+    });
+    return to;
+  };
+  const auto back = [sizes = x.shape(), place, area, plane](const Tensor<T, R>& grad) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
       T* to = g.data() + p * plane;
       std::fill_n(to, plane, T(0));
       for (std::int64_t i = p * area; i < (p + 1) * area; ++i) to[place.data()[i]] += grad.data()[i];
     });
-    return std::tuple(g);
+    return g;
   };
-  return record("max_pool2d", y, std::move(back), x);
+  return record_linear("max_pool2d", y, pick, back, x);
 }
 
 // Means of sliding windows: a convolution of every plane with ones.
@@ -186,19 +195,22 @@ struct SlidingMeans {
 
 template <class T, int R>
 Tensor<T, R> avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns, bool with_padding) {
-  const Tensor<T, R> dense = x.detach().contiguous();
-  Tensor<T, R> y = pooled_like(x, rows.size(), columns.size());
   std::int64_t planes = 1;
   for (int i = 0; i < R - 2; ++i) planes *= x.size(i);
   const SlidingMeans<T> means(rows, columns, with_padding, planes);
-  means.forward(dense.data(), y.data());
+  const auto pool = [means](const Tensor<T, R>& from) {
+    Tensor<T, R> y = pooled_like(from, means.rows.size(), means.columns.size());
+    means.forward(from.data(), y.data());
+    return y;
+  };
+  const Tensor<T, R> y = pool(x.detach().contiguous());
   if (!any_requires_grad(x)) return y;
-  auto back = [means, sizes = x.shape()](const Tensor<T, R>& grad, const auto&) {
+  const auto back = [means, sizes = x.shape()](const Tensor<T, R>& grad) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     means.backward(grad.data(), g.data());
-    return std::tuple(g);
+    return g;
   };
-  return record("avg_pool2d", y, std::move(back), x);
+  return record_linear("avg_pool2d", y, pool, back, x);
 }
 
 // The sum of n elements.
@@ -217,7 +229,6 @@ T sum_run(const T* p, std::int64_t n) {
 
 template <class T, int R>
 Tensor<T, R> adaptive_avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns) {
-  const Tensor<T, R> dense = x.detach().contiguous();
   const std::int64_t out_h = rows.size(), out_w = columns.size(), area = out_h * out_w, width = x.size(-1), plane = x.size(-2) * width;
   // f(first element, rows, elements of a row, index of the window) for every window; whole rows count as one.
   const auto each_window = [=](auto f) {
@@ -228,16 +239,20 @@ Tensor<T, R> adaptive_avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, co
         w == width ? f(a.begin * width, std::int64_t(1), h * w, r * out_w + c) : f(a.begin * width + b.begin, h, w, r * out_w + c);
       }
   };
-  Tensor<T, R> y = pooled_like(x, out_h, out_w);
-  for_each_plane(x, [&](std::int64_t p) {
-    each_window([from = dense.data() + p * plane, to = y.data() + p * area, width](std::int64_t first, std::int64_t h, std::int64_t w, std::int64_t i) {
-      T total = 0;
-      for (std::int64_t k = 0; k < h; ++k) total += sum_run(from + first + k * width, w);
-      to[i] = total / T(h * w);
+  const auto pool = [=](const Tensor<T, R>& dense) {
+    Tensor<T, R> y = pooled_like(dense, out_h, out_w);
+    for_each_plane(dense, [&](std::int64_t p) {
+      each_window([from = dense.data() + p * plane, to = y.data() + p * area, width](std::int64_t first, std::int64_t h, std::int64_t w, std::int64_t i) {
+        T total = 0;
+        for (std::int64_t k = 0; k < h; ++k) total += sum_run(from + first + k * width, w);
+        to[i] = total / T(h * w);
+      });
     });
-  });
+    return y;
+  };
+  const Tensor<T, R> y = pool(x.detach().contiguous());
   if (!any_requires_grad(x)) return y;
-  auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad, const auto&) {
+  const auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad) {
     Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes));
     for_each_plane(g, [&](std::int64_t p) {
       std::fill_n(g.data() + p * plane, plane, T(0));
@@ -247,9 +262,9 @@ Tensor<T, R> adaptive_avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, co
           for (std::int64_t j = 0; j < w; ++j) to[first + k * width + j] += each;
       });
     });
-    return std::tuple(g);
+    return g;
   };
-  return record("adaptive_avg_pool2d", y, std::move(back), x);
+  return record_linear("adaptive_avg_pool2d", y, pool, back, x);
 }
 
 template <class A>
