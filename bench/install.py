@@ -53,7 +53,8 @@ def debian(header, library, *packages):
     triple = f"{platform.machine()}-linux-gnu"
     flags = ["-isystem", str(root / "usr/include")]
     if library:
-        flags += [f"-L{root}/usr/lib/{triple}", f"-Wl,-rpath,{root}/usr/lib/{triple}", f"-l{library}"]
+        lib = f"{root}/usr/lib/{triple}"  # an rpath of the old kind serves the libraries' own needs as well
+        flags += [f"-L{lib}", f"-Wl,-rpath,{lib},-rpath-link,{lib},--disable-new-dtags", f"-l{library}"]
     if not has_header(header, *flags[:2]) and shutil.which("apt-get") and shutil.which("dpkg"):
         archives = HOME / "archives"
         archives.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ def eigen():
 
 
 def onednn():
-    return debian("oneapi/dnnl/dnnl.h", "dnnl", "libdnnl-dev", "libdnnl2")
+    return debian("oneapi/dnnl/dnnl.h", "dnnl", "libdnnl-dev", "libdnnl2", "ocl-icd-libopencl1")
 
 
 def openblas():

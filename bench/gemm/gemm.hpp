@@ -25,7 +25,8 @@ inline double multiply_add(long rounds) {
   constexpr int sums = 16, unrolled = 8;
   V acc[sums] = {};
   V x = V{} + 1e-3f, y = V{} + 0.999f;
-  asm volatile("" : "+x"(x), "+x"(y));  // not known to the compiler
+  asm volatile("" : "+x"(x), "+x"(y));  // what the compiler does not know it cannot compute, nor once for several
+  for (V& a : acc) asm volatile("" : "+x"(a));
   for (long r = 0; r < rounds; ++r) {
 #pragma GCC unroll 8
     for (int u = 0; u < unrolled; ++u)
