@@ -9,19 +9,19 @@ namespace sinter {
 inline namespace SINTER_ABI {
 namespace cpu {
 
-// The lanes of a vector, added in halves until four are left.
-template <class T, int N, class V>
-SINTER_HD void add_halves(const V& lanes, typename Four<T>::Vector& four) {
-  if constexpr (N <= 4) {
-    four = typename Four<T>::Vector{};
-    std::memcpy(&four, &lanes, N * sizeof(T));
-  } else {
-    typedef T Half __attribute__((vector_size(N / 2 * sizeof(T))));
-    Half low, high;
-    std::memcpy(&low, &lanes, sizeof low);
-    std::memcpy(&high, reinterpret_cast<const char*>(&lanes) + sizeof low, sizeof high);
-    low += high;
-    add_halves<T, N / 2>(low, four);
+// Adds the lanes of M vectors, M a power of two and at most the number of lanes: v[0] holds the sums of v[0], v[1] ... In every
+// step half of the lanes of one vector change places with those of another, and the two are added.
+template <class T, int M, int S = 1, class V>
+SINTER_HD void add_lanes(V* v) {
+  constexpr int lanes = Tile<T>::width;
+  if constexpr (S < lanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i += 2 * S) {
+      V other = v[S < M ? i + S : i];
+      Square<T, lanes>::template exchange<S>(v[i], other, std::make_integer_sequence<int, lanes>());
+      v[i] += other;
+    }
+    add_lanes<T, M, 2 * S>(v);
   }
 }
 
@@ -31,17 +31,15 @@ template <class T, int R>
 [[gnu::noinline]] void dot_tile(std::int64_t inner, const T* a, std::int64_t a_step, const T* const (&b)[4], T* to) {
   using M = Tile<T>;
   using Vector = typename M::Vector;
-  using F = Four<T>;
   constexpr int width = M::width, chains = R == 1 ? 2 : 1;
-  Vector sum[chains][R][4] = {};
+  Vector sum[chains][R * 4] = {};
   const T *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
   const auto step = [&](int chain, std::int64_t k, int from) {
     Vector right[4] = {M::load(b0 + k), M::load(b1 + k), M::load(b2 + k), M::load(b3 + k)}, left[R];
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i) left[i] = M::load(a + i * a_step + k);
     if (from > 0) {  // the last vector again, without the lanes that were added before
-      typedef typename F::Index Indices __attribute__((vector_size(simd_bytes)));
-      Indices lane;
+      typename Square<T, width>::Indices lane;
       for (int l = 0; l < width; ++l) lane[l] = l;
       for (Vector& v : right) v = lane >= from ? v : Vector{};
       for (Vector& v : left) v = lane >= from ? v : Vector{};
@@ -49,7 +47,7 @@ template <class T, int R>
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) sum[chain][i][j] += left[i] * right[j];
+      for (int j = 0; j < 4; ++j) sum[chain][4 * i + j] += left[i] * right[j];
   };
   std::int64_t k = 0;
   for (; k + chains * width <= inner; k += chains * width)
@@ -57,17 +55,13 @@ template <class T, int R>
     for (int chain = 0; chain < chains; ++chain) step(chain, k + chain * width, 0);
   if (chains > 1 && k + width <= inner) step(0, k, 0), k += width;
   if (k < inner) step(chains - 1, inner - width, int(k - (inner - width)));
-#pragma GCC unroll 4
-  for (int i = 0; i < R; ++i) {
-    typename F::Vector four[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      if constexpr (chains > 1) sum[0][i][j] += sum[1][i][j];
-      add_halves<T, width>(sum[0][i][j], four[j]);
-    }
-    F::transpose(four);
-    const typename F::Vector totals = (four[0] + four[1]) + (four[2] + four[3]);
-    std::memcpy(to + 4 * i, &totals, sizeof totals);
+  constexpr int group = R * 4 < width ? R * 4 : width;
+#pragma GCC unroll 8
+  for (int i = 0; i < R * 4; i += group) {
+#pragma GCC unroll 16
+    for (int j = i; chains > 1 && j < i + group; ++j) sum[0][j] += sum[chains - 1][j];
+    add_lanes<T, group>(sum[0] + i);
+    std::memcpy(to + i, &sum[0][i], group * sizeof(T));
   }
 }
 

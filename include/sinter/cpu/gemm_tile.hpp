@@ -150,7 +150,7 @@ bool reads_right(const Operand<T>& right, std::int64_t rows, std::int64_t inner)
 // time, everything else a panel that stays in it.
 template <class T>
 std::int64_t depth_of(const Operand<T>& right, std::int64_t inner, std::int64_t rows, std::int64_t columns) {
-  const bool streams = rows <= Tile<T>::rows && right.in_memory() && right.lane_step == 1 && inner * columns * std::int64_t(sizeof(T)) > 512 << 10;
+  const bool streams = rows <= Tile<T>::rows && right.in_memory() && right.lane_step == 1 && inner * columns * std::int64_t(sizeof(T)) > 2 << 20;
   return streams ? 16 : even_part(inner, Tile<T>::depth, 8);
 }
 
