@@ -10,6 +10,7 @@
 #include "sinter/functional/batch_norm.hpp"
 #include "sinter/functional/conv.hpp"
 #include "sinter/functional/dropout.hpp"
+#include "sinter/functional/embedding.hpp"
 #include "sinter/functional/gather.hpp"
 #include "sinter/functional/linear.hpp"
 #include "sinter/functional/loss_classification.hpp"
@@ -72,6 +73,8 @@ TEST_CASE("second derivatives of softmax and of linear kernels") {
   CHECK(second<2>([](const D<2>& a) { return flat(logsumexp(a * a, 1)); }, x));
   CHECK(second<2>([](const D<2>& a) { return flat(exp(cumsum(square(a), 1))); }, x));
   CHECK(second<2>([&](const D<2>& a) { return flat(square(gather(exp(a), 1, index))); }, x));
+  CHECK(second<2>([&](const D<2>& a) { return flat(square(index_select(exp(a), 1, index.select(0, 0)))); }, x));
+  CHECK(second<2>([&](const D<2>& a) { return flat(square(embedding(index, exp(a)))); }, x));
   CHECK(second<2>([](const D<2>& a) {
     Generator g(5);
     return flat(square(dropout(exp(a), 0.5, true, g)));

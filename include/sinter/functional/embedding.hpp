@@ -47,8 +47,18 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
       std::copy_n(dense.data() + indices.data()[i] * width, width, y.data() + i * width);
   });
   if (!any_requires_grad(weight)) return y;
-  auto back = [=, indices = Saved(indices)](const Tensor<T, R>& grad, const auto&) {
-    const auto at = indices.get("embedding");
+  const Saved kept(indices);
+  const auto taken = [=](const Tensor<T, 2>& table) {  // what `back` is the transpose of: without row `padding`
+    const auto at = kept.get("embedding");
+    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes));
+    for (std::int64_t i = 0; i < n; ++i) {
+      if (at.data()[i] == padding) std::fill_n(to.data() + i * width, width, T(0));
+      else std::copy_n(table.data() + at.data()[i] * width, width, to.data() + i * width);
+    }
+    return to;
+  };
+  const auto back = [=](const Tensor<T, R>& grad) {
+    const auto at = kept.get("embedding");
     Tensor<T, 2> g(TensorImpl::empty(dtype_of<T>(), Shape{rows, width}));
     std::fill_n(g.data(), rows * width, T(0));
     for_each_stripe(width, n, [&](std::int64_t first, std::int64_t last) {
@@ -58,9 +68,9 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
         for (std::int64_t j = first; j < last; ++j) g.data()[row * width + j] += grad.data()[i * width + j];
       }
     });
-    return std::tuple(g);
+    return g;
   };
-  return record("embedding", y, std::move(back), weight);
+  return record_linear("embedding", y, taken, back, weight);
 }
 
 }  // namespace SINTER_ABI

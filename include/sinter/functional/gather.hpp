@@ -188,13 +188,17 @@ auto index_select(const Expr<A>& x, std::int64_t dim, const Expr<I>& index) {
   const auto at = checked_index("index_select", index, in.shape()[d], d);
   const Rows rows(in.shape(), d);
   const std::int64_t n = at.numel(), inner = rows.inner, outer = rows.outer;
-  const Tensor<T, R> from = no_grad([&] { return in.detach().contiguous(); });
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), with_extent<R>(in.shape(), d, n)));
-  parallel_for(outer * n, out.numel() >= parallel_threshold, [&](std::int64_t b) {
-    std::copy_n(from.data() + (b / n * rows.n + at.data()[b % n]) * inner, inner, out.data() + b * inner);
-  });
+  const auto taken = [=, sizes = with_extent<R>(in.shape(), d, n), at = Saved(at)](const Tensor<T, R>& from) {
+    const auto i = at.get("index_select");
+    Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
+    parallel_for(outer * n, out.numel() >= parallel_threshold, [&](std::int64_t b) {
+      std::copy_n(from.data() + (b / n * rows.n + i.data()[b % n]) * inner, inner, out.data() + b * inner);
+    });
+    return out;
+  };
+  const Tensor<T, R> out = taken(no_grad([&] { return in.detach().contiguous(); }));
   if (!any_requires_grad(in)) return out;
-  auto back = [=, sizes = in.shape(), at = Saved(at)](const Tensor<T, R>& grad, const auto&) {
+  const auto back = [=, sizes = in.shape(), at = Saved(at)](const Tensor<T, R>& grad) {
     const auto i = at.get("index_select");
     Tensor<T, R> dx = zeros_of<T>(sizes);
     parallel_for(outer, grad.numel() >= parallel_threshold, [&](std::int64_t o) {
@@ -204,9 +208,9 @@ auto index_select(const Expr<A>& x, std::int64_t dim, const Expr<I>& index) {
         for (std::int64_t j = 0; j < inner; ++j) to[j] = T(to[j] + g[j]);
       }
     });
-    return std::tuple(dx);
+    return dx;
   };
-  return record("index_select", out, std::move(back), in);
+  return record_linear("index_select", out, taken, back, in);
 }
 
 }  // namespace SINTER_ABI
