@@ -83,7 +83,7 @@ class Stages {
   }
 
  private:
-  static constexpr std::int64_t cached_bytes = 128 << 10;  // of all operands that a few rows read and write
+  static constexpr std::int64_t cached_bytes = 256 << 10;  // of all operands that a few rows read and write
   static constexpr std::int64_t longest_row = 512 << 10;   // beyond, a row does not stay in the cache from stage to stage
   static constexpr std::int64_t group_limit = 64;
 
