@@ -85,13 +85,15 @@ void method_product(const Method& method, const Operand<T>& left, const Operand<
     dot_product(left, right, inner, c, add);
     return at.finish(finish, 0, c.rows, 0, c.columns);
   }
-  if (c.row_step == 1 && c.column_step != 1 && inner > 1 && c.rows > 1) return transposed_product(left, right, inner, c, add, finish, at, method.deep);
+  if (c.row_step == 1 && c.column_step != 1 && inner > 1 && c.rows > 1)
+    return transposed_product(left, right, inner, c, add, finish, at, method.deep);
   block_product(left, right, inner, c, add, finish, at, method.deep);
 }
 
 // A small result of a long sum: parts of the sum on several threads, added in order.
 template <class T>
-void parted_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add, bool wide) {
+void parted_product(const Method& method, const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add,
+                    bool wide) {
   const std::int64_t parts = (inner + method.part - 1) / method.part, area = c.rows * c.columns;
   Scratch<T> sums((parts - 1) * area);
   T* const rest = sums.data;
@@ -151,7 +153,8 @@ void operand_products(std::int64_t count, const Operand<T>& left, const Operand<
     double best = 1e300;
     for (std::int64_t down = 1; down <= threads; ++down) {
       if (threads % down != 0) continue;
-      const std::int64_t n = even_part(rows, (rows + down - 1) / down, 2 * M::rows), m = even_part(columns, (columns * down + threads - 1) / threads, M::columns);
+      const std::int64_t n = even_part(rows, (rows + down - 1) / down, 2 * M::rows);
+      const std::int64_t m = even_part(columns, (columns * down + threads - 1) / threads, M::columns);
       const double cost = tile_cost(a, b, inner, std::min(n, rows), std::min(m, columns), (method.flipped ? c.row_step : c.column_step) == 1);
       if (cost < best) best = cost, tall = n, broad = m;
     }
@@ -160,8 +163,8 @@ void operand_products(std::int64_t count, const Operand<T>& left, const Operand<
   parallel_for(count * down * across, wide, [&](std::int64_t task) {
     const std::int64_t i = task / across % down * tall, k = task % across * broad;
     const Job j = job(task / (down * across));
-    method_product(method, j.left.from(i, 0), j.right.from(k, 0), inner, j.c.part(i, k, std::min(tall, rows - i), std::min(broad, columns - k)), add,
-                   finish, j.at.from(i, k));
+    const Matrix<T> part = j.c.part(i, k, std::min(tall, rows - i), std::min(broad, columns - k));
+    method_product(method, j.left.from(i, 0), j.right.from(k, 0), inner, part, add, finish, j.at.from(i, k));
   });
 }
 

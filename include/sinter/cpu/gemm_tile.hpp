@@ -16,7 +16,8 @@ struct Tile {
   typedef T Vector __attribute__((vector_size(simd_bytes)));
   static constexpr int width = simd_bytes / int(sizeof(T));
   static constexpr int rows = 6, vectors = simd_bytes == 64 ? 4 : 2, columns = vectors * width;
-  static constexpr std::int64_t depth = 384, tall = (256 << 10) / (depth * sizeof(T)) / rows * rows, broad = (3 << 20) / (depth * sizeof(T)) / columns * columns;
+  static constexpr std::int64_t depth = 384, tall = (256 << 10) / (depth * sizeof(T)) / rows * rows;
+  static constexpr std::int64_t broad = (3 << 20) / (depth * sizeof(T)) / columns * columns;
 
   static SINTER_HD Vector load(const T* p) {
     Vector v;
@@ -99,7 +100,8 @@ struct LeftBlock {
 };
 
 template <class T, int R, int V>
-SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step, const Matrix<T>& c, bool add) {
+SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step,
+                                     const Matrix<T>& c, bool add) {
   const bool packed = a.lane_step == 0;
   for (; i + R <= c.rows; i += R)
     tile_product<T, R, V>(depth, a.data + i * (packed ? depth : a.lane_step), packed ? 1 : a.lane_step, packed ? R : a.depth_step, b, b_step,
@@ -216,7 +218,8 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
           const bool as_it_lies = read_right && m == whole;
           if (!as_it_lies && i0 == 0) right.panel(panel, whole, k, depth, j0 + j, m);
           const auto product = vectors == 1 ? panel_product<T, 1> : vectors == 2 ? panel_product<T, 2> : panel_product<T, M::vectors>;
-          product(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : whole, c.part(i0, j0 + j, rows, m), add || k > 0);
+          product(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : whole, c.part(i0, j0 + j, rows, m),
+                  add || k > 0);
           j += m;
           if (k + depth == inner && (j == columns || rows * (j - finished) >= 4096)) {
             at.finish(finish, i0, i0 + rows, j0 + finished, j0 + j);
