@@ -21,7 +21,7 @@ const bool registered = [] {
   add("linear", [](Case& c) {
     return by_float(c, [&](auto t) {
       using T = decltype(t);
-      return by_rank<1, 5>(c.rank(0), [&](auto r) { return Values{linear(c.in<T, r.value>(0), c.in<T, 2>(1), c.in<T, 1>(2)).impl}; });
+      return by_rank<1, 5>(c.rank(0), [&](auto r) { return Values{eval(linear(c.in<T, r.value>(0), c.in<T, 2>(1), c.in<T, 1>(2))).impl}; });
     });
   });
   add("conv1d", [](Case& c) {
@@ -33,7 +33,7 @@ const bool registered = [] {
   add("conv2d", [](Case& c) {
     return by_float(c, [&](auto t) {
       using T = decltype(t);
-      return Values{conv2d(c.in<T, 4>(0), c.in<T, 4>(1), c.in<T, 1>(2), conv_options(c)).impl};
+      return Values{eval(conv2d(c.in<T, 4>(0), c.in<T, 4>(1), c.in<T, 1>(2), conv_options(c))).impl};
     });
   });
   add("max_pool2d", [](Case& c) {

@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "sinter/autograd/gradcheck.hpp"
+#include "sinter/graph/explain.hpp"
+#include "sinter/tensor/compare.hpp"
 #include "sinter/tensor/create.hpp"
 
 using namespace sinter;
@@ -11,7 +13,9 @@ using namespace sinter;
 namespace {
 
 // The definition, with explicit padding above and left; the result's extents are given.
-bool equals_definition(const Tensor<double, 4>& y, const Tensor<double, 4>& x, const Tensor<double, 4>& w, const Conv2dOptions& o, Pair pad) {
+template <class E>
+bool equals_definition(const E& product, const Tensor<double, 4>& x, const Tensor<double, 4>& w, const Conv2dOptions& o, Pair pad) {
+  const Tensor<double, 4> y = product;
   const auto in = x.shape(), k = w.shape(), out = y.shape();
   const std::int64_t per_group = out[1] / o.groups_;
   const double *px = x.data(), *pw = w.data(), *py = y.data();
@@ -55,7 +59,7 @@ TEST_CASE("conv2d is its definition under every option") {
 }
 
 TEST_CASE("conv adds a bias, takes one image, one dimension, nothing") {
-  const auto y = conv2d(zeros({2, 1, 3, 3}), ones({2, 1, 2, 2}), tensor({3., 4.}));
+  const auto y = eval(conv2d(zeros({2, 1, 3, 3}), ones({2, 1, 2, 2}), tensor({3., 4.})));
   CHECK(y.shape() == Shape{2, 2, 2, 2});
   CHECK(y.data()[0] == 3);
   CHECK(y.data()[15] == 4);
@@ -77,6 +81,22 @@ TEST_CASE("gradients of convolution") {
   CHECK(check(Conv2dOptions().groups(2).padding("same"), randn<double>({2, 4, 3, 3}), randn<double>({2, 2, 2, 2}), randn<double>({2})));
   CHECK(check({}, randn<double>({2, 3, 3, 3}), randn<double>({2, 3, 1, 1}), randn<double>({2})));
   CHECK(gradcheck([](const auto& x, const auto& w) { return conv1d(x, w); }, randn<double>({2, 2, 5}), randn<double>({3, 2, 2})));
+}
+
+TEST_CASE("what is done to a convolution runs as its epilogue") {
+  const auto x = randn<double>({2, 4, 9, 7}), w = randn<double>({6, 2, 3, 2}), residual = randn<double>({2, 6, 7, 6});
+  const auto b = randn<double>({6});
+  const auto o = Conv2dOptions().groups(2);
+  const auto e = relu(conv2d(x, w, b, o) * 2 + residual);
+  static_assert(fused_kernels<decltype(e)> == 1);
+  const auto z = eval(conv2d(x, w, {}, o));
+  CHECK(allclose(eval(e), eval(relu((z + b.view(6, 1, 1)) * 2 + residual)), 1e-12, 1e-12));
+  const auto turned = eval(transpose(eval(transpose(residual, 2, 3)).clone(), 2, 3));  // rows and columns do not lie as one
+  CHECK(allclose(eval(conv2d(x, w, b, o) - turned), eval(z + b.view(6, 1, 1) - residual), 1e-12, 1e-12));
+  CHECK(gradcheck([](const auto& x, const auto& w, const auto& b, const auto& r) { return tanh(conv2d(x, w, b) + r); },
+                  randn<double>({2, 2, 4, 4}), randn<double>({3, 2, 2, 2}), randn<double>({3}), randn<double>({2, 3, 3, 3})));
+  CHECK(gradcheck([](const auto& x, const auto& w, const auto& b) { return gelu(conv2d(x, w, b)); }, randn<double>({2, 2, 4, 4}),
+                  randn<double>({3, 2, 2, 2}), randn<double>({3})));
 }
 
 TEST_CASE("results do not depend on the number of threads") {

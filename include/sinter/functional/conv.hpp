@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Convolution as patches times weights, image by image. The weight's gradient is summed over fixed groups of images in a
-// fixed order, whatever the number of threads.
+// Convolution: patches times weights, for each image, as expressions whose epilogue is what is done to them.
 #pragma once
 
 #include <string_view>
@@ -104,59 +103,57 @@ struct ConvolutionFamily {
   }
 };
 
+// x * weight, a contraction as expr/product.hpp asks for it: the product of image n and group g has an output channel for each
+// row and a pixel for each column.
 template <class T>
-Tensor<T, 4> conv2d_of(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>& weight, const Tensor<T, 1>& bias, const Conv2dOptions& o) {
-  const cpu::ConvolutionShape conv = conv_shape(op, x.shape(), weight.shape(), o);
-  if (bias.defined() && bias.size(0) != weight.size(0))
+struct Convolution {
+  using value_type = T;
+  static constexpr int rank = 4, column_dims = 2;
+  const char* name;
+  Tensor<T, 4> x, weight;
+  cpu::ConvolutionShape conv;
+  Shape<4> shape;
+
+  Convolution(const char* op, Tensor<T, 4> input, Tensor<T, 4> w, const Conv2dOptions& o)
+      : name(op), x(std::move(input)), weight(std::move(w)), conv(conv_shape(op, x.shape(), weight.shape(), o)),
+        shape{x.size(0), weight.size(0), conv.patches.out_h, conv.patches.out_w} {}
+  std::int64_t product_rows() const { return conv.out; }
+  std::array<Operand, 2> operands() const { return {&x.impl, &weight.impl}; }
+  bool requires_grad() const { return any_requires_grad(x, weight); }
+  void compute(T* out, cpu::Finish finish) const {
+    const Tensor<T, 4> images = x.detach().contiguous(), w = weight.detach().contiguous();
+    cpu::convolution(conv, images.data(), w.data(), out, finish);
+  }
+
+  struct Back {
+    static constexpr bool differentiable = true;
+    Edge edge_x, edge_weight;
+    ConvolutionFamily<T> family;
+    Saved<T, 4> x, weight;
+    void run(const char* op, const Ref<TensorImpl>& dz) const {
+      const Tensor<T, 4> up(dz);
+      if (edge_x) give(edge_x, family.image(up, weight.get(op, edge_weight)).impl);
+      if (edge_weight) give(edge_weight, family.weight(x.get(op, edge_x), up).impl);
+    }
+  };
+  Back back() const {
+    return {Edge(x.impl), Edge(weight.impl), {name, conv, x.shape(), weight.shape()}, saved_for(weight, x), saved_for(x, weight)};
+  }
+};
+
+template <class T>
+auto convolve(const char* op, const Tensor<T, 4>& x, const Tensor<T, 4>& weight, const Tensor<T, 1>& bias, const Conv2dOptions& o) {
+  Convolution<T> product(op, x, weight, o);
+  if (!bias.defined()) return Product<Convolution<T>>(std::move(product)) + absent_bias<T, 3>();
+  if (bias.size(0) != weight.size(0))
     fail<ShapeError>(op, ": bias of shape ", bias.shape(), " for a weight of shape ", weight.shape(), ": ", bias.size(0), " against ",
                      weight.size(0), " (axis 0)");
-  const auto dense = [](const auto& t) { return t.detach().contiguous(); };
-  const Tensor<T, 4> image = dense(x), w = dense(weight);
-  Tensor<T, 4> y(TensorImpl::empty(dtype_of<T>(), Shape{x.size(0), weight.size(0), conv.patches.out_h, conv.patches.out_w}));
-  if (bias.defined()) {
-    const Tensor<T, 1> shift = dense(bias);
-    const auto add = [&](std::int64_t product, std::int64_t row0, std::int64_t row1, std::int64_t column0, std::int64_t column1) {
-      for (std::int64_t r = row0; r < row1; ++r) {
-        T* to = y.data() + (product * conv.out + r) * conv.patches.columns();
-        const T b = shift.data()[product % conv.groups * conv.out + r];
-        for (std::int64_t i = column0; i < column1; ++i) to[i] += b;
-      }
-    };
-    using Add = decltype(add);
-    const cpu::Finish finish{[](const void* self, std::int64_t p, std::int64_t r0, std::int64_t r1, std::int64_t c0, std::int64_t c1) { (*static_cast<const Add*>(self))(p, r0, r1, c0, c1); }, &add};
-    cpu::convolution(conv, image.data(), w.data(), y.data(), finish);
-  } else {
-    cpu::convolution(conv, image.data(), w.data(), y.data());
-  }
-  if (!any_requires_grad(x, weight, bias)) return y;
-  auto back = [op, conv, sizes = x.shape(), kernel = w.shape(), image = saved_for(weight, image), w = saved_for(x, w)](const Tensor<T, 4>& grad, const auto& needs) {
-    std::tuple<Tensor<T, 4>, Tensor<T, 4>, Tensor<T, 1>> g;
-    auto& [dx, dw, db] = g;
-    if constexpr (double_backward)
-      if (is_grad_enabled()) {
-        const ConvolutionFamily<T> family{op, conv, sizes, kernel};
-        if (needs[0]) dx = family.image(grad, needs.input(1, w.get(op)));
-        if (needs[1]) dw = family.weight(needs.input(0, image.get(op)), grad);
-        if (needs[2]) db = sum(grad, {0, 2, 3});
-        return g;
-      }
-    if (needs[0]) {
-      dx = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), sizes));
-      cpu::convolution_image_gradient(conv, grad.data(), w.get(op).data(), dx.data());
-    }
-    if (needs[1]) {
-      dw = Tensor<T, 4>(TensorImpl::empty(dtype_of<T>(), kernel));
-      if (needs[2]) db = Tensor<T, 1>(TensorImpl::empty(dtype_of<T>(), Shape{kernel[0]}));
-      cpu::convolution_weight_gradient(conv, image.get(op).data(), grad.data(), dw.data(), needs[2] ? db.data() : nullptr);
-    } else if (needs[2]) {
-      db = sum(grad, {0, 2, 3});
-    }
-    return g;
-  };
-  return record(op, y, Differentiable(std::move(back)), x, weight, bias);
+  const Tensor<T, 3> planes = bias.view(weight.size(0), 1, 1);
+  return Product<Convolution<T>>(std::move(product)) + static_cast<const Leaf<T, 3>&>(planes);
 }
 
-// x (N, C, H, W) or (C, H, W); weight (out, C / groups, kh, kw); bias (out) or undefined. Throws ShapeError, ValueError.
+// x (N, C, H, W) or (C, H, W); weight (out, C / groups, kh, kw); bias (out) or undefined. An expression as matmul() is one:
+// an activation around it runs in its epilogue. Throws ShapeError, ValueError.
 // https://pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
 template <class A, class B>
 auto conv2d(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::value_type, 1>& bias = {}, const Conv2dOptions& options = {}) {
@@ -167,7 +164,7 @@ auto conv2d(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::va
   static_assert(ranked, "sinter: conv2d() takes an input (N, C, H, W) or (C, H, W) and a weight (out, C / groups, kh, kw)");
   if constexpr (fits && ranked) {
     if constexpr (A::rank == 3) return materialize(squeeze(conv2d(unsqueeze(x, 0), weight, bias, options), 0));
-    else return conv2d_of("conv2d", materialize(x.self()), materialize(weight.self()), bias, options);
+    else return convolve("conv2d", materialize(x.self()), materialize(weight.self()), bias, options);
   }
 }
 // x (N, C, L) or (C, L); weight (out, C / groups, k). Of the options the width counts: stride({1, 2}) or stride(2).
@@ -182,7 +179,7 @@ auto conv1d(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::va
     o.stride_.h = o.dilation_.h = 1;
     o.padding_.h = 0;
     if constexpr (A::rank == 2) return materialize(squeeze(conv1d(unsqueeze(x, 0), weight, bias, o), 0));
-    else return materialize(squeeze(conv2d_of("conv1d", materialize(unsqueeze(x, 2)), materialize(unsqueeze(weight, 2)), bias, o), 2));
+    else return materialize(squeeze(convolve("conv1d", materialize(unsqueeze(x, 2)), materialize(unsqueeze(weight, 2)), bias, o), 2));
   }
 }
 
