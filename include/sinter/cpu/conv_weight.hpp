@@ -19,7 +19,8 @@ struct WeightGradient {
   // dw (groups * out, patches.rows()) and, unless null, dbias (groups * out).
   void run(const T* x, const T* dz, T* dw, T* dbias) const {
     const std::int64_t step = whole_vectors<T>(s.out), size = s.groups * (p.rows() + 1) * step;  // the last row: the bias
-    const ImageBlocks blocks(s.count, p.out_h, p.out_w, std::int64_t(sizeof(T)) * (p.channels * p.stride_h * (p.out_w * p.stride_w) + p.out_w * std::min(lanes, step)));
+    const std::int64_t row = p.channels * p.stride_h * p.out_w * p.stride_w + p.out_w * std::min(lanes, step);
+    const ImageBlocks blocks(s.count, p.out_h, p.out_w, row * std::int64_t(sizeof(T)));
     // Many weights are shared out by channel, many pixels by image.
     const std::int64_t slices = std::clamp<std::int64_t>(p.rows() / 128, 1, std::min<std::int64_t>(8, p.channels));
     const std::int64_t parts = std::min(blocks.size(), 8 / slices);

@@ -162,7 +162,8 @@ struct SlidingMeans {
   bool with_padding;
   cpu::ConvolutionShape shape;  // its count: the planes
 
-  SlidingMeans(const Spans& r, const Spans& c, bool with, std::int64_t planes) : rows(r), columns(c), with_padding(with), shape{pool_patches(r, c), planes, 1, 1} {}
+  SlidingMeans(const Spans& r, const Spans& c, bool with, std::int64_t planes)
+      : rows(r), columns(c), with_padding(with), shape{pool_patches(r, c), planes, 1, 1} {}
   void forward(const T* x, T* y) const {
     const cpu::Scratch<T> ones(shape.patches.taps());
     std::fill_n(ones.data, shape.patches.taps(), T(1));
