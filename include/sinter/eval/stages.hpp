@@ -105,9 +105,9 @@ class Stages {
     bool any = false;
     for (int d = dims - 1; d >= 0; --d) {
       if (size[d] == 1) continue;
-      if (any && stride[d] != inner * extent) {
-        dims = d + 1;  // from here on the outer ones are not rows of these, so start again with them
-        return row_stride(dims = d + 1, size, stride);
+      if (any && stride[d] != inner * extent) {  // not one with those within it: they are no rows, then
+        dims = d + 1;
+        return row_stride(dims, size, stride);
       }
       if (!any) inner = stride[d];
       any = true;
@@ -131,11 +131,13 @@ class Stages {
         const Target& w = at(i).space.target[t];
         if (!w.wanted) continue;
         for (int j = begin; j < end; ++j) {
+          if (j == i) continue;
           const Space& s = at(j).space;
-          for (int k = 0; k < s.sources && j != i; ++k)
+          for (int k = 0; k < s.sources; ++k)
             if (s.source[k].data == w.data) limit_dims(dims, first.size, w.stride, s.source[k].stride, false);
-          for (int k = 0; k < s.targets && j != i; ++k)
-            if (s.target[k].wanted && s.target[k].data == w.data) limit_dims(dims, first.size, w.stride, s.target[k].stride, w.folds && s.target[k].folds);
+          for (int k = 0; k < s.targets; ++k)
+            if (const Target& v = s.target[k]; v.wanted && v.data == w.data)
+              limit_dims(dims, first.size, w.stride, v.stride, w.folds && v.folds);
         }
         if (at(i).scale != 1) limit_dims(dims, first.size, w.stride, w.stride, false);
       }
