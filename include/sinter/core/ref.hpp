@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <new>
 #include <utility>
 
 namespace sinter {
@@ -44,6 +45,31 @@ class Ref {
 
  private:
   T* p_ = nullptr;
+};
+
+// Up to N references, set up only as far as they are there: all N would take a small statement longer than it runs.
+template <class T, int N>
+class RefList {
+ public:
+  explicit RefList(int n = 0) {
+    while (count_ < n) push_back({});
+  }
+  RefList(const RefList&) = delete;
+  RefList& operator=(const RefList&) = delete;
+  ~RefList() {
+    while (count_ > 0) at_[--count_].~Ref();
+  }
+  int size() const { return count_; }
+  Ref<T>* data() { return at_; }
+  void push_back(Ref<T> r) { new (&at_[count_++]) Ref<T>(std::move(r)); }
+  Ref<T>& operator[](int i) { return at_[i]; }
+  const Ref<T>& operator[](int i) const { return at_[i]; }
+
+ private:
+  int count_ = 0;
+  union {
+    Ref<T> at_[N];
+  };
 };
 
 }  // namespace sinter

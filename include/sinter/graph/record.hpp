@@ -73,18 +73,19 @@ struct Statement {
   static constexpr int limit = 16;
   Observer observer;
   std::uint64_t id[limit];
+  RefList<TensorImpl, limit> result;
   Forms* forms = nullptr;    // of its reductions
-  Ref<TensorImpl> result[limit];
-  int count = 0;
   Stages* stages = nullptr;  // where the statement's kernels wait for each other, if it has several
   std::uint64_t group = 0;
   const Ref<TensorImpl>* find(std::uint64_t wanted) const {
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < result.size(); ++i)
       if (id[i] == wanted) return &result[i];
     return nullptr;
   }
   void keep(std::uint64_t key, const Ref<TensorImpl>& r) {
-    if (count < limit) id[count] = key, result[count++] = r;
+    if (result.size() == limit) return;
+    id[result.size()] = key;
+    result.push_back(r);
   }
 };
 

@@ -46,9 +46,9 @@ void reduce_again(const Back& back, Node& node);
 // before in this pass, a fresh tensor, or that of an earlier leaf which is the same tensor.
 struct Outlets {
   GradientTarget target[max_leaves];
-  Ref<TensorImpl> fresh[max_leaves];
+  RefList<TensorImpl, max_leaves> fresh;
 
-  Outlets(const Edge* edge, int n, Inner inner) {
+  Outlets(const Edge* edge, int n, Inner inner) : fresh(n) {
     for (int k = 0; k < n; ++k)
       if (edge[k] && !((inner.leaves >> k) & 1u)) prepare(edge, k);
     for (int k = 0; k < n && inner.grad; ++k)
@@ -110,7 +110,7 @@ struct SavedExpr {
     if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target, later);
     else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target, later);
     if constexpr (double_backward && !Up::needs_value)
-      if (is_grad_enabled()) record_gradients(*this, op, double(up.scale), upstream, flow, outlets.fresh);
+      if (is_grad_enabled()) record_gradients(*this, op, double(up.scale), upstream, flow, outlets.fresh.data());
     if (later && outlets.narrows(edge, count)) later->run();
     outlets.deliver(edge, count);
   }
