@@ -43,7 +43,7 @@ const bool registered = [] {
       using T = decltype(t);
       nn::LinearOf<T> layer(c.integer("in_features"), c.integer("out_features"), c.flag("bias", true));
       return run_module(c, layer, [&](const auto& m) {
-        return by_rank<1, 5>(c.rank(0), [&](auto r) { return Values{m(c.in<T, r.value>(0)).impl}; });
+        return by_rank<1, 5>(c.rank(0), [&](auto r) { return Values{eval(m(c.in<T, r.value>(0))).impl}; });
       });
     });
   });
@@ -52,7 +52,7 @@ const bool registered = [] {
       using T = decltype(t);
       const auto o = Conv2dOptions().stride(pair_of(c, "stride", 1)).padding(pair_of(c, "padding", 0)).groups(c.integer("groups", 1)).bias(c.flag("bias", true));
       nn::Conv2dOf<T> layer(c.integer("in_channels"), c.integer("out_channels"), pair_of(c, "kernel_size", 1), o);
-      return run_module(c, layer, [&](const auto& m) { return Values{m(c.in<T, 4>(0)).impl}; });
+      return run_module(c, layer, [&](const auto& m) { return Values{eval(m(c.in<T, 4>(0))).impl}; });
     });
   });
   add("Embedding", [](Case& c) {
@@ -71,7 +71,7 @@ const bool registered = [] {
       const auto o = BatchNormOptions().eps(c.number("eps", 1e-5)).momentum(c.number("momentum", 0.1)).affine(c.flag("affine", true))
                          .track_running_stats(c.flag("track_running_stats", true));
       nn::BatchNorm2dOf<T> layer(c.integer("num_features"), o);
-      return run_module(c, layer, [&](const auto& m) { return Values{m(c.in<T, 4>(0)).impl}; });
+      return run_module(c, layer, [&](const auto& m) { return Values{eval(m(c.in<T, 4>(0))).impl}; });
     });
   });
   add("SmallCNN", [](Case& c) {

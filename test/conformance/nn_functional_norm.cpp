@@ -17,7 +17,7 @@ const bool registered = [] {
         const auto mean = outside(1), var = outside(2);
         const bool training = c.flag("training", false);
         const auto o = BatchNormOptions().training(training).momentum(c.number("momentum", 0.1)).eps(c.number("eps", 1e-5));
-        Values out{batch_norm(c.in<T, r.value>(0), mean, var, c.in<T, 1>(3), c.in<T, 1>(4), o).impl};
+        Values out{eval(batch_norm(c.in<T, r.value>(0), mean, var, c.in<T, 1>(3), c.in<T, 1>(4), o)).impl};
         if (training && mean.defined()) out.push_back(mean.impl), out.push_back(var.impl);
         return out;
       });

@@ -139,18 +139,31 @@ void channel_moments(const Channels& s, const T* x, T* mean, T* var) {
   });
 }
 
-// y = (x - mean) * scale * weight + bias, where weight and bias may be null.
+// y = (x - mean) * scale * weight + bias, where weight and bias may be null. The epilogue sees rows of inner elements, a few
+// channels of an image at a time.
 template <class T>
-void channel_normalize(const Channels& s, const T* x, const T* mean, const T* scale, const T* weight, const T* bias, T* y) {
-  if (s.across())
-    return s.each_across<T>([=](auto w, std::int64_t c) {
+void channel_normalize(const Channels& s, const T* x, const T* mean, const T* scale, const T* weight, const T* bias, T* y, Finish finish = {}) {
+  if (s.across()) {
+    s.each_across<T>([=](auto w, std::int64_t c) {
       using V = typename decltype(w)::Vector;
       const V m = w.load(mean + c), a = weight ? V(w.load(scale + c) * w.load(weight + c)) : w.load(scale + c), b = bias ? w.load(bias + c) : V{};
       for (std::int64_t n = 0, i = c; n < s.batch; ++n, i += s.channels) w.store(y + i, (w.load(x + i) - m) * a + b);
     });
-  parallel_for(s.channels, s.wide(), [=](std::int64_t c) {
-    const T a = scale[c] * (weight ? weight[c] : T(1)), m = mean[c], b = bias ? bias[c] : T(0);
-    s.each<T>(c, [=](auto w, std::int64_t i) { w.store(y + i, (w.load(x + i) - m) * a + b); });
+    if (finish.run) finish.run(finish.self, 0, 0, s.batch * s.channels, 0, 1);
+    return;
+  }
+  constexpr std::int64_t most = 16384;  // elements that stay in the cache until the epilogue has seen them
+  const std::int64_t rows = std::max<std::int64_t>(1, most / std::max<std::int64_t>(s.inner, 1)), all = s.batch * s.channels;
+  parallel_for((all + rows - 1) / rows, s.wide(), [=](std::int64_t block) {
+    const std::int64_t begin = block * rows, end = std::min(all, begin + rows);
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::int64_t c = r % s.channels, last = (r + 1) * s.inner;
+      const T a = scale[c] * (weight ? weight[c] : T(1)), m = mean[c], b = bias ? bias[c] : T(0);
+      std::int64_t i = r * s.inner;
+      for (; i + Tile<T>::width <= last; i += Tile<T>::width) Tile<T>::store(y + i, (Tile<T>::load(x + i) - m) * a + b);
+      for (; i < last; ++i) y[i] = (x[i] - m) * a + b;
+    }
+    if (finish.run) finish.run(finish.self, 0, begin, end, 0, s.inner);
   });
 }
 

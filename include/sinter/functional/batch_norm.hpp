@@ -2,6 +2,7 @@
 // Batch normalisation: each channel by its mean and variance, of the batch in training, running ones otherwise.
 #pragma once
 
+#include <array>
 #include <cmath>
 
 #include "sinter/autograd/function.hpp"
@@ -42,55 +43,106 @@ constexpr bool check_batch_norm_input() {
   return fits && ranked;
 }
 
+// (x - mean) * scale * weight + bias by channels, with an epilogue as a product has one (expr/product.hpp). `moments`: mean and
+// scale are those of x itself, which its gradient takes into account.
 template <class T, int R>
-Tensor<T, R> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var,
-                           const Tensor<T, 1>& weight, const Tensor<T, 1>& bias, const BatchNormOptions& o) {
+struct BatchNormalization {
+  using value_type = T;
+  static constexpr int rank = R, column_dims = R < 4 ? 1 : 2;
+  static constexpr const char* name = "batch_norm";
+  Tensor<T, R> x;
+  Tensor<T, 1> weight, bias, mean, scale;
+  cpu::Channels channels;
+  bool moments;
+  Shape<R> shape;
+
+  static Tensor<T, R> dense(const Tensor<T, R>& t) { return t.detach().contiguous(); }
+  static Tensor<T, 1> dense(const Tensor<T, 1>& t) { return t.defined() ? t.detach().contiguous() : t; }
+  static T* pointer(const Tensor<T, 1>& t) { return t.defined() ? t.data() : nullptr; }
+
+  std::int64_t product_rows() const { return 0; }
+  std::array<Operand, 3> operands() const {
+    return {&x.impl, weight.defined() ? &weight.impl : &x.impl, bias.defined() ? &bias.impl : &x.impl};
+  }
+  bool requires_grad() const { return any_requires_grad(x, weight, bias); }
+  void compute(T* out, cpu::Finish finish) const {
+    const Tensor<T, R> in = dense(x);
+    const Tensor<T, 1> gain = dense(weight), shift = dense(bias);
+    cpu::Finish rows = finish;
+    const Rows split{finish, channels.channels};
+    if (R == 2 && finish.run) rows = {Rows::run, &split};
+    cpu::channel_normalize(channels, in.data(), mean.data(), scale.data(), pointer(gain), pointer(shift), out, rows);
+  }
+
+  struct Back {
+    Edge edge_x, edge_weight, edge_bias;
+    Saved<T, R> x;
+    Saved<T, 1> weight;
+    Tensor<T, 1> mean, scale;
+    cpu::Channels channels;
+    bool moments;
+    void run(const char* op, const Ref<TensorImpl>& dz) const {
+      const Tensor<T, R> from = dense(x.get(op)), up(dz);
+      const Tensor<T, 1> gain = dense(weight.get(op));
+      const auto fresh = [](const auto& sizes) { return TensorImpl::empty(dtype_of<T>(), sizes); };
+      const Tensor<T, R> dx(edge_x ? fresh(from.shape()) : Ref<TensorImpl>());
+      const Tensor<T, 1> dweight(fresh(mean.shape())), dbias(fresh(mean.shape()));
+      if (channels.count() == 0) {  // no elements: the moments are NaN, the sums over them 0
+        std::fill_n(dweight.data(), channels.channels, T(0));
+        std::fill_n(dbias.data(), channels.channels, T(0));
+      } else {
+        cpu::channel_normalize_backward(channels, from.data(), up.data(), mean.data(), scale.data(), pointer(gain), moments,
+                                        edge_x ? dx.data() : nullptr, dweight.data(), dbias.data());
+      }
+      if (edge_x) give(edge_x, dx.impl);
+      give(edge_weight, dweight.impl);
+      give(edge_bias, dbias.impl);
+    }
+  };
+  Back back() const { return {Edge(x.impl), Edge(weight.impl), Edge(bias.impl), Saved<T, R>(x), Saved<T, 1>(weight), mean, scale, channels, moments}; }
+
+ private:
+  // (N, C) has its channels in columns.
+  struct Rows {
+    cpu::Finish finish;
+    std::int64_t channels;
+    static void run(const void* self, std::int64_t product, std::int64_t first, std::int64_t last, std::int64_t, std::int64_t) {
+      const Rows& r = *static_cast<const Rows*>(self);
+      r.finish.run(r.finish.self, product, first / r.channels, last / r.channels, 0, r.channels);
+    }
+  };
+};
+
+// The statistics, at once: they change with the statement, not with what reads the result.
+template <class T, int R>
+Product<BatchNormalization<T, R>> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var,
+                                                const Tensor<T, 1>& weight, const Tensor<T, 1>& bias, const BatchNormOptions& o) {
   cpu::Channels s{x.size(0), x.size(1), 1};
   for (int i = 2; i < R; ++i) s.inner *= x.impl->sizes[i];
   check_batch_norm(x.shape(), running_mean, running_var, weight, bias, o.training_);
   if (o.training_ && s.count() == 1)
     fail<ValueError>("batch_norm: training needs more than 1 value for each channel, but the input is ", x.shape());
-
-  const auto dense = [](const auto& t) { return t.defined() ? t.detach().contiguous() : t; };
-  const auto pointer = [](const Tensor<T, 1>& t) { return t.defined() ? t.data() : nullptr; };
-  const Tensor<T, R> in = dense(x);
-  const Tensor<T, 1> gain = dense(weight), shift = dense(bias);
   const Shape<1> each{{s.channels}};
-  Tensor<T, 1> mean(TensorImpl::empty(dtype_of<T>(), each)), var(TensorImpl::empty(dtype_of<T>(), each));
-  if (o.training_) {
-    cpu::channel_moments(s, in.data(), mean.data(), var.data());
-    no_grad([&] {
+  Tensor<T, 1> mean(TensorImpl::empty(dtype_of<T>(), each)), scale(TensorImpl::empty(dtype_of<T>(), each));
+  no_grad([&] {
+    if (o.training_) {
+      const Tensor<T, R> in = x.detach().contiguous();
+      cpu::channel_moments(s, in.data(), mean.data(), scale.data());
       const double m = o.momentum_, n = double(s.count());
       if (running_mean.defined() && n > 0) Tensor<T, 1>(running_mean).copy_(running_mean * (1 - m) + mean * m);
-      if (running_var.defined() && n > 0) Tensor<T, 1>(running_var).copy_(running_var * (1 - m) + var * (m * n / (n - 1)));
-    });
-  } else {
-    no_grad([&] { mean.copy_(running_mean), var.copy_(running_var); });
-  }
-  for (std::int64_t c = 0; c < s.channels; ++c) var.data()[c] = T(1) / std::sqrt(var.data()[c] + T(o.eps_));  // from here on the scale
-  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape()));
-  cpu::channel_normalize(s, in.data(), mean.data(), var.data(), pointer(gain), pointer(shift), y.data());
-  if (!any_requires_grad(x, weight, bias)) return y;
-  auto back = [=, in = Saved(in), gain = Saved(gain), training = o.training_](const Tensor<T, R>& grad, const auto& needs) {
-    const Tensor<T, R> from = in.get("batch_norm");
-    const Tensor<T, 1> factor = gain.get("batch_norm");
-    Tensor<T, R> dx;
-    if (needs[0]) dx = Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), from.shape()));
-    Tensor<T, 1> dweight(TensorImpl::empty(dtype_of<T>(), each)), dbias(TensorImpl::empty(dtype_of<T>(), each));
-    if (s.count() == 0) {  // no elements: the moments are NaN, the sums over them 0
-      std::fill_n(dweight.data(), s.channels, T(0));
-      std::fill_n(dbias.data(), s.channels, T(0));
-      return std::tuple(dx, dweight, dbias);
+      if (running_var.defined() && n > 0) Tensor<T, 1>(running_var).copy_(running_var * (1 - m) + scale * (m * n / (n - 1)));
+    } else {
+      mean.copy_(running_mean), scale.copy_(running_var);
     }
-    cpu::channel_normalize_backward(s, from.data(), grad.data(), mean.data(), var.data(), pointer(factor), training,
-                                    needs[0] ? dx.data() : nullptr, dweight.data(), dbias.data());
-    return std::tuple(dx, dweight, dbias);
-  };
-  return record("batch_norm", y, std::move(back), x, weight, bias);
+  });
+  for (std::int64_t c = 0; c < s.channels; ++c) scale.data()[c] = T(1) / std::sqrt(scale.data()[c] + T(o.eps_));
+  using P = BatchNormalization<T, R>;
+  return Product<P>(P{x, weight, bias, mean, scale, s, o.training_, x.shape()});
 }
 
 // x (N, C), (N, C, L) or (N, C, H, W); the others (C), or undefined tensors. In training, running_mean and running_var are
-// moved in place towards the batch's mean and unbiased variance. Throws ShapeError, ValueError.
+// moved in place towards the batch's mean and unbiased variance. An expression: what is done to it (an activation, the sum with
+// a shortcut) runs in the same pass. Throws ShapeError, ValueError.
 // https://pytorch.org/docs/stable/generated/torch.nn.functional.batch_norm.html
 template <class A>
 auto batch_norm(const Expr<A>& x, const Tensor<typename A::value_type, 1>& running_mean, const Tensor<typename A::value_type, 1>& running_var,
