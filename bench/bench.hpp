@@ -77,6 +77,7 @@ struct Workload {
   std::string name;
   std::function<void(Run&)> run;
   std::string why;
+  double gflop = 0;  // of one call, where it is known; for --growth
 };
 using Workloads = std::vector<Workload>;
 
@@ -89,5 +90,9 @@ void add_nets(Workloads& to);
 void add_resnet(Workloads& to);
 void add_lstm(Workloads& to);
 void add_transformers(Workloads& to);
+void add_gpt(Workloads& to);
+
+// gpt_char_step, and at twice and four times the batch and the width: sinter_bench --growth.
+void add_growth(Workloads& to);
 
 }  // namespace bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sinter_bench: runs workloads and prints what they took. Memory is the whole process's, so that it means something only
 // where one workload is run (bench/compare.sh starts a process for each).
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,11 +14,20 @@ using namespace bench;
 namespace {
 
 [[noreturn]] void usage(const std::string& problem) {
-  std::fprintf(stderr, "sinter_bench: %s\nusage: sinter_bench [--list] [--workload NAME[,NAME...]] [--threads N] [--json]\n", problem.c_str());
+  std::fprintf(stderr, "sinter_bench: %s\nusage: sinter_bench [--list] [--workload NAME[,NAME...]] [--threads N] [--json] [--growth]\n",
+               problem.c_str());
   std::exit(2);
 }
 
-void report(const Workload& w, bool json) {
+// A number in JSON, which has no word for those that are not finite.
+std::string number(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", v);
+  return std::isfinite(v) ? text : "null";
+}
+
+// base: milliseconds for a GFLOP in the first workload that says how many it has, 0 before that one.
+void report(const Workload& w, bool json, double& base) {
   const char* peer = "sinter " SINTER_VERSION;
   if (!w.run) {
     if (json) std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"missing\": \"%s\"}\n", w.name.c_str(), peer, w.why.c_str());
@@ -28,26 +38,36 @@ void report(const Workload& w, bool json) {
   Run run;
   w.run(run);
   if (!json) {
-    std::printf("%-20s %12.6g ms %8.0f MB\n", w.name.c_str(), run.ms, peak_mb());
+    std::printf("%-20s %12.6g ms %8.0f MB", w.name.c_str(), run.ms, peak_mb());
+    if (w.gflop > 0) {
+      std::printf(" %8.1f GFLOP %6.1f GFLOP/s", w.gflop, w.gflop / run.ms * 1e3);
+      if (base > 0) std::printf(", %.2f of the first", base * w.gflop / run.ms);
+      else base = run.ms / w.gflop;
+    }
+    std::printf("\n");
     return;
   }
   std::printf("{\"workload\": \"%s\", \"peer\": \"%s\", \"threads\": %d, \"ms\": %.6g, \"peak_mb\": %.1f, \"idle_mb\": %.1f, \"check\": [",
               w.name.c_str(), peer, get_num_threads(), run.ms, peak_mb(), idle);
-  for (std::size_t i = 0; i < run.checks.size(); ++i) std::printf("%s%.9g", i ? ", " : "", run.checks[i]);
-  std::printf("]}\n");
+  for (std::size_t i = 0; i < run.checks.size(); ++i) std::printf("%s%s", i ? ", " : "", number(run.checks[i]).c_str());
+  std::printf("]");
+  if (w.gflop > 0) std::printf(", \"gflop\": %.6g", w.gflop);
+  std::printf("}\n");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  Workloads all;
-  for (auto add : {add_chains, add_rows, add_products, add_small, add_nets, add_resnet, add_lstm, add_transformers}) add(all);
+  Workloads all, growth;
+  for (auto add : {add_chains, add_rows, add_products, add_small, add_nets, add_resnet, add_lstm, add_transformers, add_gpt}) add(all);
+  add_growth(growth);
   bool json = false;
   std::string names;
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
     const auto value = [&] { return i + 1 < argc ? argv[++i] : (usage(a + " takes a value"), ""); };
     if (a == "--json") json = true;
+    else if (a == "--growth") all = growth, batches = 5;
     else if (a == "--workload") names = value();
     else if (a == "--threads") {
       const int n = std::atoi(value());
@@ -65,8 +85,9 @@ int main(int argc, char** argv) {
     if (at == all.end()) usage("no workload is named " + name);
     chosen.push_back(*at);
   }
+  double base = 0;
   for (const Workload& w : chosen) {
-    report(w, json);
+    report(w, json, base);
     std::fflush(stdout);
   }
 }

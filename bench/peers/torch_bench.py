@@ -119,6 +119,12 @@ def infer_b1():
     return forward(net, normal("x", 1, 784))
 
 
+def gpt(b=1, w=1):
+    """b and w: batch and width as multiples of the workload's."""
+    return train(nets.Gpt(d=384 * w, heads=6 * w), cross_entropy, lambda p: optim.AdamW(p, 1e-3), labels("x", (4 * b, 256), 65),
+                 labels("y", (4 * b * 256,), 65))
+
+
 def rows():
     return normal("x", 4096, 1024)
 
@@ -144,7 +150,7 @@ workloads = {
     "encoder_step": lambda: train(nets.Encoder(), mse, optim.AdamW, normal("x", 16, 64, 256), normal("y", 16, 64, 256)),
     "seq2seq_step": lambda: train(nets.Seq2Seq(), mse, optim.AdamW, normal("source", 16, 32, 128), normal("target", 16, 32, 128),
                                   normal("y", 16, 32, 128)),
-    "gpt_char_step": lambda: train(nets.Gpt(), cross_entropy, lambda p: optim.AdamW(p, 1e-3), labels("x", (4, 256), 65),
-                                   labels("y", (1024,), 65)),
+    "gpt_char_step": gpt,
 }
-common.main(f"torch {torch.__version__.split('+')[0]} {args.mode}", workloads, args)
+growth = {f"gpt_char_step_{what}{n}": lambda what=what, n=n: gpt(**{what: n}) for what in "bw" for n in (2, 4)}
+common.main(f"torch {torch.__version__.split('+')[0]} {args.mode}", workloads, args, growth)

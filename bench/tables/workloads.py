@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The first table: every workload in every peer, in turn, with a process for each. The numbers must agree."""
-import json, math, os, statistics, subprocess, sys
+import json, math, os, statistics, subprocess, sys, time
+
+import install
 
 # At least so many times as fast as PyTorch eager (issue 3).
 TARGETS = {
@@ -12,25 +14,42 @@ TARGETS = {
 PEERS = ("sinter", "eager", "compile", "jax", "libtorch")
 TITLES = {"sinter": "Sinter", "eager": "PyTorch eager", "compile": "torch.compile", "jax": "JAX jit", "libtorch": "libtorch C++"}
 LIBTORCH = ("small_add_16", "mlp_infer_b1", "mlp_tiny_step", "mlp_step")
+ONCE = ("compile",)  # measured in the first round only: compiling takes most of its time
 SECONDS = 600  # for one process
+
+# What a process takes on a quiet machine, for the estimate: start, imports, compiling out of a warm cache and the clock; the
+# steps of long workloads on top, by one thread.
+PROCESS_S = {"sinter": 1.2, "eager": 4.5, "compile": 9, "jax": 4, "libtorch": 2}
+COLD_S = 16  # more where torch.compile finds nothing in its cache
+STEPS_S = {"gpt_char_step": 10, "encoder_step": 5, "seq2seq_step": 1, "resnet8_step": 1, "gemm_2048": 1}
 
 
 def run_lines(command, threads):
     """What a program printed in JSON, on as many processors as it has threads, and what went wrong."""
     cpus = sorted(os.sched_getaffinity(0))[-threads:]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": str(cache(threads))}
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SECONDS, env=environment,
                               preexec_fn=lambda: os.sched_setaffinity(0, cpus))
     except subprocess.TimeoutExpired:
         return [], f"not done in {SECONDS} s"
     wrong = f"exit status {done.returncode}: {done.stderr.strip().split(chr(10))[-1]}" if done.returncode else ""
-    return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")], wrong
+    try:
+        return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")], wrong
+    except ValueError as error:
+        return [], wrong or f"printed something else than JSON: {error}"
+
+
+def cache(threads):
+    """Of torch.compile: what it has compiled in earlier runs."""
+    return install.HOME / f"inductor-{threads}"
 
 
 def run_once(command, threads):
+    begin = time.monotonic()
     lines, wrong = run_lines(command, threads)
-    return {"missing": wrong or "printed nothing"} if wrong or not lines else lines[-1]
+    result = {"missing": wrong or "printed nothing", "failed": True} if wrong or not lines else lines[-1]
+    return {**result, "seconds": round(time.monotonic() - begin, 1)}
 
 
 def disagreement(name, ours, theirs):
@@ -38,53 +57,71 @@ def disagreement(name, ours, theirs):
     norms and products in turn. A product is measured by its norm."""
     if len(ours) != len(theirs):
         return f"{len(ours)} numbers against {len(theirs)}"
-    step = name.endswith("_step")
+    step = "_step" in name
     tolerance = 1e-3 if step else 1e-4
     for i, (a, b) in enumerate(zip(ours, theirs)):
+        a, b = (math.nan if v is None else v for v in (a, b))  # not finite
         product = i == 4 if step else i % 2 == 1
-        scale = abs(theirs[i - 1]) if product else abs(b)
+        scale = abs(theirs[i - 1] or 0) if product else abs(b)
         if not abs(a - b) <= tolerance * scale:
             return f"number {i} is {a:.7g} against {b:.7g}"
     return None
 
 
-def measure(names, threads, rounds, commands):
-    """[{workload, threads, peer: {ms, peak_mb, ...} or {missing}}]; problems. commands: peer -> function(name, threads)."""
-    rows, problems = [], []
+def runs(name, rounds, commands):
+    """The peers in the order in which they are run for one workload."""
+    return [peer for i in range(rounds) for peer in commands
+            if not (peer == "libtorch" and name not in LIBTORCH) and not (peer in ONCE and i > 0)]
+
+
+def expected_s(names, threads, rounds, commands):
+    """Seconds on a quiet machine."""
+    cold = {t: COLD_S if not cache(t).exists() else 0 for t in threads}
+    return sum(PROCESS_S[peer] + (cold[t] if peer == "compile" else 0) + STEPS_S.get(name, 0) / t * (2 if peer == "compile" else 1)
+               for t in threads for name in names for peer in runs(name, rounds, commands))
+
+
+def measure(names, threads, rounds, commands, have=()):
+    """Yields a row as soon as it is known: {workload, threads, peer: {ms, peak_mb, ...} or {missing}}. commands: peer ->
+    function(name, threads). have: rows of an earlier run, which are not measured again."""
+    have = {(row["workload"], row["threads"]): row for row in have}
     for t in threads:
         for name in names:
-            found = {peer: [] for peer in commands}
-            for _ in range(rounds):
-                for peer, command in commands.items():
-                    if peer == "libtorch" and name not in LIBTORCH or found[peer] and "missing" in found[peer][-1]:
-                        continue
-                    found[peer].append(run_once(command(name, t), t))
+            if (name, t) in have:
+                yield have[name, t]
+                continue
+            found = {}
+            for peer in runs(name, rounds, commands):
+                results = found.setdefault(peer, [])
+                if not results or "missing" not in results[-1]:
+                    results.append(run_once(commands[peer](name, t), t))
             row = {"workload": name, "threads": t}
             for peer, results in found.items():
-                if not results:
-                    continue
-                good = [r for r in results if "missing" not in r]
                 row[peer] = dict(results[-1])
-                if len(good) == len(results):
+                if "missing" not in row[peer]:
                     for key in ("ms", "peak_mb", "idle_mb"):
-                        row[peer][key] = statistics.median(r[key] for r in good)
-                    row[peer]["all_ms"] = [r["ms"] for r in good]
-            problems += check(row)
-            rows.append(row)
-            print(f"{name} at {t}: " + ", ".join(f"{p} {row[p].get('ms', 'missing')}" for p in PEERS if p in row), file=sys.stderr, flush=True)
-    return rows, problems
+                        row[peer][key] = statistics.median(r[key] for r in results)
+                    row[peer]["all_ms"] = [r["ms"] for r in results]
+            check(row)
+            print(f"{name} at {t}: " + ", ".join(f"{p} {row[p].get('ms', 'missing')}{' WRONG' if 'wrong' in row[p] else ''}"
+                                                 for p in PEERS if p in row), file=sys.stderr, flush=True)
+            yield row
 
 
 def check(row):
     """Marks what disagrees with PyTorch eager, or with Sinter where that is missing."""
-    have = [p for p in ("eager", *PEERS) if "check" in row.get(p, {})]
-    problems = []
-    for peer in set(have[1:]):
+    have = [p for p in dict.fromkeys(("eager", *PEERS)) if "check" in row.get(p, {})]
+    for peer in have[1:]:
         wrong = disagreement(row["workload"], row[peer]["check"], row[have[0]]["check"])
         if wrong:
-            row[peer]["wrong"] = wrong
-            problems.append(f"{row['workload']} at {row['threads']}: {peer} differs from {have[0]}: {wrong}")
-    return problems
+            row[peer]["wrong"] = f"differs from {TITLES[have[0]]}: {wrong}"
+
+
+def problems(rows):
+    """Other numbers, and what Sinter failed to run."""
+    at = lambda row, peer: f"`{row['workload']}`, {TITLES[peer]}, threads {row['threads']}"
+    wrong = [f"{at(row, p)}: {row[p]['wrong']}" for row in rows for p in PEERS if "wrong" in row.get(p, {})]
+    return wrong + [f"{at(row, 'sinter')}: {row['sinter']['missing']}" for row in rows if row.get("sinter", {}).get("failed")]
 
 
 def ratio(row, peer):
@@ -127,7 +164,7 @@ def markdown(rows):
         lines.append("| --- |" + " --- |" * (len(peers) + 4))
         for row in mine:
             target, reached = TARGETS.get(row["workload"]), ratio(row, "eager")
-            met = "" if not target or not reached else "met" if reached >= target else "missed"
+            met = "" if not target or not reached else "met" if reached >= target and "wrong" not in row["sinter"] else "missed"
             cells = [cell(row, p) for p in peers]
             lines.append(f"| `{row['workload']}` | " + " | ".join(cells) + f" | {target or ''} | {met} | {memory(row, 'sinter')} | {memory(row, 'eager')} |")
         lines.append("")
