@@ -153,14 +153,13 @@ struct Strided {
   Matrix<P> matrix() { return {memory.data(), rows, columns, row_step, column_step}; }
 };
 
-// Random shapes and layouts against sums in double, at one to three threads.
+std::int64_t draw(unsigned& seed, std::int64_t n) { return std::int64_t((seed = seed * 1664525u + 1013904223u) >> 8) % n; }
+
+// Random numbers against sums in double, at one to three threads.
 template <class P, class T>
-void check_random(unsigned seed, std::int64_t most, double tolerance) {
-  const auto draw = [&seed](std::int64_t n) { return std::int64_t((seed = seed * 1664525u + 1013904223u) >> 8) % n; };
-  const auto real = [&] { return double(draw(1 << 20)) / (1 << 19) - 1; };
-  const std::int64_t n = draw(3) ? draw(most) : draw(9), m = draw(3) ? draw(most) : draw(9), k = draw(4) ? draw(most) : draw(9);
-  const int layout_a = int(draw(6)), layout_b = int(draw(6)), layout_c = int(draw(6));
-  const bool add = draw(2);
+void check_product(unsigned seed, std::int64_t n, std::int64_t m, std::int64_t k, int layout_a, int layout_b, int layout_c, bool add,
+                   double tolerance) {
+  const auto real = [&] { return double(draw(seed, 1 << 20)) / (1 << 19) - 1; };
   CAPTURE(n, m, k, layout_a, layout_b, layout_c, add);
   Strided<P> a(n, k, layout_a, P(NAN)), b(k, m, layout_b, P(NAN));
   Strided<T> start(n, m, layout_c, T(7));
@@ -193,11 +192,34 @@ void check_random(unsigned seed, std::int64_t most, double tolerance) {
   set_num_threads(before);
 }
 
+// Random shapes and layouts.
+template <class P, class T>
+void check_random(unsigned seed, std::int64_t most, double tolerance) {
+  const auto size = [&](std::int64_t chance) { return draw(seed, chance) ? draw(seed, most) : draw(seed, 9); };
+  const std::int64_t n = size(3), m = size(3), k = size(4);
+  const int a = int(draw(seed, 6)), b = int(draw(seed, 6)), c = int(draw(seed, 6));
+  check_product<P, T>(seed, n, m, k, a, b, c, draw(seed, 2), tolerance);
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("random products against sums in double, the same at every number of threads", "", float, double) {
   for (unsigned seed = 0; seed < 150; ++seed) check_random<TestType, TestType>(seed, 140, std::is_same_v<TestType, float> ? 1e-6 : 1e-15);
   for (unsigned seed = 0; seed < 10; ++seed) check_random<TestType, TestType>(seed, 520, std::is_same_v<TestType, float> ? 1e-6 : 1e-15);
+}
+TEMPLATE_TEST_CASE("matrices times vectors in every layout, the same at every number of threads", "", float, double) {
+  const double tolerance = std::is_same_v<TestType, float> ? 1e-6 : 1e-15;
+  for (int form = 0; form < 16; ++form) {
+    const int a = form % 2, b = form / 2 % 2, c = form / 4 % 2, k = form < 8 ? 703 : 64;
+    check_product<TestType, TestType>(1u + form, 1, 1031, k, a, b, c, form % 3 == 0, tolerance);
+    check_product<TestType, TestType>(2u + form, 1030, 1, k, a, b, c, form % 3 == 1, tolerance);
+    check_product<TestType, TestType>(3u + form, 1, 5, k, a, b, c, form % 3 == 1, tolerance);
+    check_product<TestType, TestType>(4u + form, 13, 300, k, a, b, c, form % 3 == 1, tolerance);  // one row is left when it is cut
+    check_product<TestType, TestType>(5u + form, 300, 1, 1, a, b, c, form % 3 == 1, tolerance);
+    check_product<TestType, TestType>(6u + form, 37, 75, 1, a, b, c, form % 3 == 1, tolerance);
+  }
+  check_product<TestType, TestType>(7, 1, 7, 9000, 0, 0, 0, true, tolerance);  // in parts
+  check_product<TestType, TestType>(8, 7, 1, 9000, 0, 0, 0, false, tolerance);
 }
 TEST_CASE("products of bfloat16, summed in float") {
   for (unsigned seed = 0; seed < 40; ++seed) check_random<bfloat16, float>(seed, 140, 1e-6);

@@ -14,9 +14,10 @@ namespace cpu {
 // The work of a product that pays for a second thread.
 inline constexpr std::int64_t product_threshold = 1 << 19;
 
-// How a product is computed: by tiles or by dots, maybe as c^T = b^T @ a^T, maybe as a sum of products over parts of the sum.
+// How a product is computed: by tiles, by dots or as a sum of rows, maybe as c^T = b^T @ a^T, maybe as a sum of products over
+// parts of the sum.
 struct Method {
-  bool flipped = false, dots = false;
+  bool flipped = false, dots = false, rows = false;
   std::int64_t part = 0, deep = 0;  // the extents of a part of the sum, and of what a block takes of it at a time
 };
 
@@ -35,14 +36,24 @@ template <class T>
 Method method_of(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c) {
   using M = Tile<T>;
   Method method;
-  const double plain = tile_cost(left, right, inner, c.rows, c.columns, c.column_step == 1 || c.columns == 1);
-  const double flipped = tile_cost(right, left, inner, c.columns, c.rows, c.row_step == 1 || c.rows == 1);
-  method.flipped = flipped < plain;
-  if (std::is_floating_point_v<T> && left.in_memory() && right.in_memory() && inner >= M::width) {
-    const double area = double(c.rows * c.columns);
-    const double copies = (left.depth_step == 1 ? 0 : double(c.rows)) + (right.depth_step == 1 ? 0 : double(c.columns));
-    method.dots = area / M::width * 1.3 + area * 4 / double(inner) + copies < std::min(plain, flipped);
-    if (method.dots) method.flipped = c.columns < 4 && c.rows > c.columns;
+  const bool vector = c.rows == 1 || c.columns == 1, memory = left.in_memory() && right.in_memory();
+  const bool sums = std::is_floating_point_v<T> && memory && inner >= M::width;
+  if (vector) method.flipped = c.rows != 1;
+  const Operand<T>& matrix = method.flipped ? left : right;
+  if (vector && sums && left.depth_step == 1 && right.depth_step == 1) {
+    method.dots = true;
+  } else if (vector && memory && matrix.lane_step == 1 && (method.flipped ? c.row_step : c.column_step) == 1) {
+    method.rows = true;
+  } else {
+    const double plain = tile_cost(left, right, inner, c.rows, c.columns, c.column_step == 1 || c.columns == 1);
+    const double flipped = tile_cost(right, left, inner, c.columns, c.rows, c.row_step == 1 || c.rows == 1);
+    method.flipped = flipped < plain;
+    if (sums) {
+      const double area = double(c.rows * c.columns);
+      const double copies = (left.depth_step == 1 ? 0 : double(c.rows)) + (right.depth_step == 1 ? 0 : double(c.columns));
+      method.dots = area / M::width * 1.3 + area * 4 / double(inner) + copies < std::min(plain, flipped);
+      if (method.dots) method.flipped = c.columns < 4 && c.rows > c.columns;
+    }
   }
   constexpr std::int64_t part = 4096, most = 16;
   method.part = inner;
@@ -83,6 +94,10 @@ void method_product(const Method& method, const Operand<T>& left, const Operand<
                     const Finish& finish, const Spot& at) {
   if (method.dots) {
     dot_product(left, right, inner, c, add);
+    return at.finish(finish, 0, c.rows, 0, c.columns);
+  }
+  if (method.rows && inner > 0) {
+    sum_rows<T, 4>(inner, left.at(0, 0), left.depth_step, right.at(0, 0), right.depth_step, c.data, c.columns, add);
     return at.finish(finish, 0, c.rows, 0, c.columns);
   }
   if (c.row_step == 1 && c.column_step != 1 && inner > 1 && c.rows > 1)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Matrix products whose operands both lie along the sum, and are few: every element is a sum over vectors of both, without a
-// copy. Matrix times vector is the case of one row.
+// Matrix products that copy nothing. Operands that both lie along the sum, and are few: every element is a sum over vectors of
+// both. A vector times a matrix that lies along the result: the sum of its rows.
 #pragma once
 
 #include "sinter/cpu/gemm_tile.hpp"
@@ -25,43 +25,42 @@ SINTER_HD void add_lanes(V* v) {
   }
 }
 
-// R rows by four columns, which may be the same. The vectors of an element are added in two chains where there are few of
-// them, so that additions do not wait for each other.
+// R rows by all columns, four at a time: c = or c += the sums of a's row i times b's row j.
 template <class T, int R>
-[[gnu::noinline]] void dot_tile(std::int64_t inner, const T* a, std::int64_t a_step, const T* const (&b)[4], T* to) {
+[[gnu::noinline]] void dot_rows(std::int64_t inner, const T* a, std::int64_t a_step, const T* b, std::int64_t b_step, const Matrix<T>& c, bool add) {
   using M = Tile<T>;
   using Vector = typename M::Vector;
-  constexpr int width = M::width, chains = R == 1 ? 2 : 1;
-  Vector sum[chains][R * 4] = {};
-  const T *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
-  const auto step = [&](int chain, std::int64_t k, int from) {
-    Vector right[4] = {M::load(b0 + k), M::load(b1 + k), M::load(b2 + k), M::load(b3 + k)}, left[R];
+  constexpr int width = M::width, group = R * 4 < width ? R * 4 : width;
+  typename Square<T, width>::Indices lane;
+  for (int l = 0; l < width; ++l) lane[l] = l;
+  const std::int64_t whole = inner / width * width;
+  const auto late = lane >= int(whole + width - inner);  // the lanes of the last vector that the others do not hold
+  for (std::int64_t j = 0; j < c.columns; j += 4, b += 4 * b_step) {
+    const std::int64_t n = std::min<std::int64_t>(4, c.columns - j);
+    const T *b1 = b + (n > 1 ? b_step : 0), *b2 = b1 + (n > 2 ? b_step : 0), *b3 = b2 + (n > 3 ? b_step : 0);
+    Vector sum[R * 4] = {};
+    const auto step = [&](std::int64_t k, bool all) {
+      Vector right[4] = {M::load(b + k), M::load(b1 + k), M::load(b2 + k), M::load(b3 + k)};
 #pragma GCC unroll 4
-    for (int i = 0; i < R; ++i) left[i] = M::load(a + i * a_step + k);
-    if (from > 0) {  // the last vector again, without the lanes that were added before
-      typename Square<T, width>::Indices lane;
-      for (int l = 0; l < width; ++l) lane[l] = l;
-      for (Vector& v : right) v = lane >= from ? v : Vector{};
-      for (Vector& v : left) v = lane >= from ? v : Vector{};
-    }
+      for (int l = 0; !all && l < 4; ++l) right[l] = late ? right[l] : Vector{};
 #pragma GCC unroll 4
-    for (int i = 0; i < R; ++i)
+      for (int i = 0; i < R; ++i) {
+        Vector left = M::load(a + i * a_step + k);
+        if (!all) left = late ? left : Vector{};
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) sum[chain][4 * i + j] += left[i] * right[j];
-  };
-  std::int64_t k = 0;
-  for (; k + chains * width <= inner; k += chains * width)
-#pragma GCC unroll 2
-    for (int chain = 0; chain < chains; ++chain) step(chain, k + chain * width, 0);
-  if (chains > 1 && k + width <= inner) step(0, k, 0), k += width;
-  if (k < inner) step(chains - 1, inner - width, int(k - (inner - width)));
-  constexpr int group = R * 4 < width ? R * 4 : width;
+        for (int l = 0; l < 4; ++l) sum[4 * i + l] += left * right[l];
+      }
+    };
+    for (std::int64_t k = 0; k < whole; k += width) step(k, true);
+    if (whole < inner) step(inner - width, false);
+    const bool direct = group == R * 4 && R == 1 && n == 4 && c.column_step == 1 && !add;
+    T sums[R * 4];
 #pragma GCC unroll 8
-  for (int i = 0; i < R * 4; i += group) {
-#pragma GCC unroll 16
-    for (int j = i; chains > 1 && j < i + group; ++j) sum[0][j] += sum[chains - 1][j];
-    add_lanes<T, group>(sum[0] + i);
-    std::memcpy(to + i, &sum[0][i], group * sizeof(T));
+    for (int i = 0; i < R * 4; i += group) {
+      add_lanes<T, group>(sum + i);
+      std::memcpy(direct ? c.data + j : sums + i, &sum[i], group * sizeof(T));
+    }
+    if (!direct) store_edge(sums, 4, c.part(0, j, R, n), add);
   }
 }
 
@@ -79,28 +78,51 @@ struct Along {
 };
 
 // c = left @ right, or c += left @ right, for operands in memory and an `inner` of at least a vector, by the calling thread.
-// Rows that are computed apart are cut at multiples of 4, columns anywhere.
 template <class T>
 void dot_product(const Operand<T>& left, const Operand<T>& right, std::int64_t inner, const Matrix<T>& c, bool add) {
   constexpr std::int64_t most = simd_bytes == 64 ? 4 : 2;
   const Along<T> x(left, c.rows, inner), y(right, c.columns, inner);
-  for (std::int64_t j = 0; j < c.columns; j += 4) {
-    const std::int64_t n = std::min<std::int64_t>(4, c.columns - j);
-    const T* b[4];
-    for (std::int64_t l = 0; l < 4; ++l) b[l] = y.side.at(j + std::min(l, n - 1), 0);
+  const std::int64_t broad = c.rows <= 2 || c.rows == most ? c.columns : 4;  // all strips of rows take the same columns in turn
+  for (std::int64_t j = 0; j < c.columns; j += broad)
     for (std::int64_t i = 0; i < c.rows;) {
       const std::int64_t rows = c.rows - i >= most ? most : c.rows - i >= 2 ? 2 : 1;
-      T sums[4 * most];
-      const auto tile = rows == 1 ? dot_tile<T, 1> : rows == 2 ? dot_tile<T, 2> : dot_tile<T, most>;
-      tile(inner, x.side.at(i, 0), x.side.lane_step, b, sums);
-      for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t l = 0; l < n; ++l) {
-          T& to = c.data[(i + r) * c.row_step + (j + l) * c.column_step];
-          to = add ? to + sums[4 * r + l] : sums[4 * r + l];
-        }
+      const auto dots = rows == 1 ? dot_rows<T, 1> : rows == 2 ? dot_rows<T, 2> : dot_rows<T, most>;
+      dots(inner, x.side.at(i, 0), x.side.lane_step, y.side.at(j, 0), y.side.lane_step,
+           c.part(i, j, rows, std::min(broad, c.columns - j)), add);
       i += rows;
     }
+}
+
+// c = or c += the sum of `inner` rows of b, each times an element of a: U rows at a time from end to end, so that as many
+// streams come from memory.
+template <class T, int U>
+[[gnu::noinline]] void sum_rows(std::int64_t inner, const T* a, std::int64_t a_step, const T* b, std::int64_t b_step, T* c, std::int64_t columns,
+                                bool add) {
+  using M = Tile<T>;
+  for (; inner >= U; inner -= U, a += U * a_step, b += U * b_step, add = true) {
+    T x[U];
+    for (int u = 0; u < U; ++u) x[u] = a[u * a_step];
+    const T* const high = b + U / 2 * b_step;
+    const auto sum = [&](auto* like, std::int64_t j) {
+      using V = std::remove_pointer_t<decltype(like)>;
+      V part[2] = {}, y;
+      if (add) std::memcpy(&part[0], c + j, sizeof(V));
+#pragma GCC unroll 8
+      for (int u = 0; u < U; ++u) {
+        std::memcpy(&y, (u < U / 2 ? b + u * b_step : high + (u - U / 2) * b_step) + j, sizeof(V));
+        part[u % 2] += x[u] * y;
+      }
+      part[0] += part[1];
+      std::memcpy(c + j, &part[0], sizeof(V));
+    };
+    std::int64_t j = 0;
+    for (; j + M::width <= columns; j += M::width) sum(static_cast<typename M::Vector*>(nullptr), j);
+    if (M::width > 4)
+      for (; j + 4 <= columns; j += 4) sum(static_cast<typename Four<T>::Vector*>(nullptr), j);
+    for (; j < columns; ++j) sum(static_cast<T*>(nullptr), j);
   }
+  if constexpr (U > 1)
+    if (inner > 0) sum_rows<T, U / 4>(inner, a, a_step, b, b_step, c, columns, add);
 }
 
 }  // namespace cpu

@@ -3,6 +3,8 @@
 // of High-Performance Matrix Multiplication" (ACM TOMS 34, 2008).
 #pragma once
 
+#include <cstdint>
+
 #include "sinter/cpu/gemm_operand.hpp"
 
 namespace sinter {
@@ -166,11 +168,17 @@ void outer_product(const Operand<T>& left, const Operand<T>& right, const Matrix
     left.panel(&x, 1, 0, 1, i, 1);
     T* to = c.data + i * c.row_step;
     std::int64_t j = 0;
-    if (right.in_memory() && right.lane_step == 1 && c.column_step == 1)
-      for (const T* from = right.at(0, 0); j + width <= c.columns; j += width) {
-        const typename M::Vector y = x * M::load(from + j);
-        M::store(to + j, add ? M::load(to + j) + y : y);
+    if (right.in_memory() && right.lane_step == 1 && c.column_step == 1) {
+      const T* from = right.at(0, 0);
+      if (!add && c.columns >= width) {  // whole lines; at the ends some elements twice
+        M::store(to, x * M::load(from));
+        for (j = width - std::int64_t(reinterpret_cast<std::uintptr_t>(to) / sizeof(T) % width); j + width <= c.columns; j += width)
+          M::store(to + j, x * M::load(from + j));
+        M::store(to + c.columns - width, x * M::load(from + c.columns - width));
+        continue;
       }
+      for (; j + width <= c.columns; j += width) M::store(to + j, M::load(to + j) + x * M::load(from + j));
+    }
     for (T y; j < c.columns; ++j) {
       right.panel(&y, 1, 0, 1, j, 1);
       T& z = to[j * c.column_step];
