@@ -57,6 +57,23 @@ TEST_CASE("MultiheadAttention: with its weights and without, fused and apart, it
   }
 }
 
+TEST_CASE("MultiheadAttention: keys and values of one tensor are one product") {
+  for (bool batch_first : {false, true}) {
+    Layer m(6, 3, Options().batch_first(batch_first));
+    nn::init::normal_(m.in_proj_bias);
+    const auto x = randn<double>({4, 4, 6}), memory = batch_first ? randn<double>({4, 5, 6}) : randn<double>({5, 4, 6}), up = randn<double>({4, 4, 6});
+    const auto y = m(x, memory, memory, Masks().is_causal(true));
+    y.backward(up);
+    const auto joined = gradients(m);
+    const auto z = m(x, memory, memory.clone(), Masks().is_causal(true));
+    z.backward(up);
+    CHECK(allclose(z, y, 1e-12, 1e-12));
+    CHECK(close(joined, gradients(m)));
+  }
+  const Layer m(4, 2);
+  CHECK(gradcheck([&](auto x, auto memory) { return m(x, memory, memory); }, randn<double>({2, 1, 4}), randn<double>({3, 1, 4})));
+}
+
 TEST_CASE("MultiheadAttention: names and shapes are PyTorch's") {
   const auto names = [](const auto& m) {
     std::string s;

@@ -6,6 +6,7 @@
 #include "sinter/cpu/attention_backward.hpp"
 #include "sinter/functional/attention_weights.hpp"
 #include "sinter/functional/dropout.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -209,18 +210,38 @@ Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& k, 
   check_joined<T, M>(heads.n, {q.impl, k.impl, v.impl});
   return attention_of(heads, q, k, v, attn_mask, options, g);
 }
+// Part i of n that lie side by side in x.
+template <class T>
+Tensor<T, 3> part_of(const Tensor<T, 3>& x, int i, int n) {
+  return no_grad([&] { return materialize(narrow(x, 2, i * (x.size(2) / n), x.size(2) / n)); });
+}
+// The same of kv (N, S, 2 * heads * E), which has keys and values side by side.
+template <class T, class M = bool, int RM = 2>
+Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& kv, HeadsJoined heads, const Tensor<M, RM>& attn_mask = {},
+                                  const SDPAOptions& options = {}, Generator& g = default_generator()) {
+  check_joined<T, M>(heads.n, {q.impl});
+  check_joined<T, M>(heads.n, {kv.impl}, 2);
+  return attention_of(heads, q, part_of(kv, 0, 2), part_of(kv, 1, 2), attn_mask, options, g, any_requires_grad(q, kv),
+                      [&](const Tensor<T, 3>& out, auto gradients) {
+                        auto back = [gradients, sq = q.shape(), skv = kv.shape()](const Tensor<T, 3>& grad, const auto& needs) {
+                          const Tensor<T, 3> dq = needs[0] ? empty<T>(sq) : Tensor<T, 3>(), dkv = needs[1] ? empty<T>(skv) : Tensor<T, 3>();
+                          const auto part = [&](int i) { return needs[1] ? part_of(dkv, i, 2) : Tensor<T, 3>(); };
+                          gradients(grad, dq, part(0), part(1));
+                          return std::tuple(dq, dkv);
+                        };
+                        return record(HeadsJoined::name, out, std::move(back), q, kv);
+                      });
+}
 // The same of qkv (N, T, 3 * heads * E), which has queries, keys and values side by side -> (N, T, heads * E).
 template <class T, class M = bool, int RM = 2>
 Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& qkv, HeadsJoined heads, const Tensor<M, RM>& attn_mask = {},
                                   const SDPAOptions& options = {}, Generator& g = default_generator()) {
   check_joined<T, M>(heads.n, {qkv.impl}, 3);
-  const std::int64_t width = qkv.size(2) / 3;
-  const auto third = [width](const Tensor<T, 3>& x, int i) { return no_grad([&] { return materialize(narrow(x, 2, i * width, width)); }); };
-  return attention_of(heads, third(qkv, 0), third(qkv, 1), third(qkv, 2), attn_mask, options, g, any_requires_grad(qkv),
+  return attention_of(heads, part_of(qkv, 0, 3), part_of(qkv, 1, 3), part_of(qkv, 2, 3), attn_mask, options, g, any_requires_grad(qkv),
                       [&](const Tensor<T, 3>& out, auto gradients) {
-                        auto back = [gradients, third, sizes = qkv.shape()](const Tensor<T, 3>& grad, const auto&) {
-                          const Tensor<T, 3> d(TensorImpl::empty(dtype_of<T>(), sizes));
-                          gradients(grad, third(d, 0), third(d, 1), third(d, 2));
+                        auto back = [gradients, sizes = qkv.shape()](const Tensor<T, 3>& grad, const auto&) {
+                          const Tensor<T, 3> d = empty<T>(sizes);
+                          gradients(grad, part_of(d, 0, 3), part_of(d, 1, 3), part_of(d, 2, 3));
                           return std::tuple(d);
                         };
                         return record(HeadsJoined::name, out, std::move(back), qkv);

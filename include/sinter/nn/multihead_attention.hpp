@@ -120,7 +120,9 @@ struct MultiheadAttentionOf : Module<MultiheadAttentionOf<T>> {
     v("in_proj_bias", in_proj_bias);
     v("out_proj", out_proj);
   }
-  X forward(const X& query, const X& key, const X& value, const Masks& masks = {}) const {
+  X forward(const X& query, const X& key, const X& value, const Masks& masks = {}) const { return X(out_proj(heads(query, key, value, masks))); }
+  // What out_proj gets, the heads side by side: x + mha.out_proj(mha.heads(x, x, x)) adds x in the product's epilogue.
+  X heads(const X& query, const X& key, const X& value, const Masks& masks = {}) const {
     return masks.adds() ? attend(query, key, value, masks.bias(num_heads), masks.is_causal())
                         : attend(query, key, value, masks.allowed(num_heads), masks.is_causal());
   }
@@ -131,16 +133,18 @@ struct MultiheadAttentionOf : Module<MultiheadAttentionOf<T>> {
     X average_weights() const { return X(mean(weights, 1)); }
   };
   WithWeights with_weights(const X& query, const X& key, const X& value, const Masks& masks = {}) const {
-    return weigh(query, key, value, masks.bias(num_heads), masks.is_causal());
+    WithWeights both = weigh(query, key, value, masks.bias(num_heads), masks.is_causal());
+    both.output = out_proj(both.output);
+    return both;
   }
 
  private:
   // x by rows [part * embed_dim, (part + parts) * embed_dim) of the three weights.
   X project(const X& x, std::int64_t part, std::int64_t parts) const {
-    const auto rows = [&](const auto& t) { return materialize(narrow(t, 0, part * embed_dim, parts * embed_dim)); };
+    const auto rows = [&](const auto& t) { return parts == 3 ? t : materialize(narrow(t, 0, part * embed_dim, parts * embed_dim)); };
     Tensor<T, 1> bias;
-    if (in_proj_bias.defined()) bias = rows(in_proj_bias);
-    if (in_proj_weight.defined()) return X(linear(x, rows(in_proj_weight), bias));
+    if (in_proj_bias.defined()) bias = rows(static_cast<const Tensor<T, 1>&>(in_proj_bias));
+    if (in_proj_weight.defined()) return X(linear(x, rows(static_cast<const Tensor<T, 2>&>(in_proj_weight)), bias));
     return X(linear(x, part == 0 ? q_proj_weight : part == 1 ? k_proj_weight : v_proj_weight, bias));
   }
   template <class M>
@@ -149,11 +153,12 @@ struct MultiheadAttentionOf : Module<MultiheadAttentionOf<T>> {
       if (any_requires_grad(mask)) return weigh(query, key, value, mask, is_causal).output;
     const HeadsJoined heads(num_heads, options.batch_first_);
     const auto o = SDPAOptions().is_causal(is_causal).dropout_p(this->is_training() ? options.dropout_ : 0);
-    if (in_proj_weight.defined() && query.impl == key.impl && key.impl == value.impl)
-      return X(out_proj(multi_head_attention(project(query, 0, 3), heads, mask, o)));
-    return X(out_proj(multi_head_attention(project(query, 0, 1), project(key, 1, 1), project(value, 2, 1), heads, mask, o)));
+    if (!in_proj_weight.defined() || key.impl != value.impl)
+      return multi_head_attention(project(query, 0, 1), project(key, 1, 1), project(value, 2, 1), heads, mask, o);
+    if (query.impl != key.impl) return multi_head_attention(project(query, 0, 1), project(key, 1, 2), heads, mask, o);
+    return multi_head_attention(project(query, 0, 3), heads, mask, o);
   }
-  // By way of all weights.
+  // By way of all weights, to what out_proj gets.
   WithWeights weigh(const X& query, const X& key, const X& value, const Tensor<T, 4>& bias, bool is_causal) const {
     const Tensor<T, 4> q = apart(project(query, 0, 1)), k = apart(project(key, 1, 1)), v = apart(project(value, 2, 1));
     check_attention(HeadsApart(), q.shape(), k.shape(), v.shape(), SDPAOptions().dropout_p(options.dropout_));
@@ -161,7 +166,7 @@ struct MultiheadAttentionOf : Module<MultiheadAttentionOf<T>> {
     const Tensor<T, 4> dropped = dropout(w, options.dropout_, this->is_training());
     const Tensor<T, 4> y(matmul(dropped, v));
     const Tensor<T, 4> ordered(permute(y, options.batch_first_ ? Shape<4>{{0, 2, 1, 3}} : Shape<4>{{2, 0, 1, 3}}));
-    return {X(out_proj(X(reshape(ordered, query.shape())))), dropped};
+    return {X(reshape(ordered, query.shape())), dropped};
   }
   // Heads side by side, to (N, heads, length, width).
   Tensor<T, 4> apart(const X& x) const {
