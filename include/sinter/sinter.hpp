@@ -58,6 +58,7 @@
 #include "sinter/nn/pool.hpp"
 #include "sinter/nn/rnn.hpp"
 #include "sinter/nn/rnn_cell.hpp"
+#include "sinter/nn/transformer.hpp"
 
 // Optimizers, schedules of the learning rate, clipping
 #include "sinter/optim/adagrad.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sinter/nn/module.hpp"
+#include "sinter/tensor/view.hpp"
 
 namespace sinter {
 namespace nn {

@@ -3,7 +3,7 @@
 // its values, so that a copied module is a module of its own. Moving moves.
 #pragma once
 
-#include "sinter/tensor/create.hpp"
+#include "sinter/tensor/tensor.hpp"
 
 namespace sinter {
 namespace nn {
