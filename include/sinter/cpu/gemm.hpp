@@ -11,8 +11,8 @@ namespace sinter {
 inline namespace SINTER_ABI {
 namespace cpu {
 
-// The work of a product that pays for a second thread.
-inline constexpr std::int64_t product_threshold = 1 << 19;
+// The work of a product that pays for a second thread. With a vector it reads an element for each multiplication.
+inline constexpr std::int64_t product_threshold = 1 << 19, vector_threshold = 3 << 16;
 
 // How a product is computed: by tiles, by dots or as a sum of rows, maybe as c^T = b^T @ a^T, maybe as a sum of products over
 // parts of the sum.
@@ -136,7 +136,8 @@ void operand_products(std::int64_t count, const Operand<T>& left, const Operand<
   using M = Tile<T>;
   if (count == 0 || c.rows == 0 || c.columns == 0) return;
   const Method method = method_of(left, right, inner, c);
-  const bool wide = threaded && count * c.rows * c.columns * std::max<std::int64_t>(inner, 8) >= product_threshold;
+  const std::int64_t threshold = c.rows == 1 || c.columns == 1 ? vector_threshold : product_threshold;
+  const bool wide = threaded && count * c.rows * c.columns * std::max<std::int64_t>(inner, 8) >= threshold;
   if (count == 1 && !wide && !place.run && method.part == inner) {
     if (method.flipped) return method_product(method, right, left, inner, c.t(), add, finish, Spot{0, 0, 0, true});
     return method_product(method, left, right, inner, c, add, finish, Spot{});
