@@ -11,13 +11,15 @@ COLORS = {"eager": "#d95f02", "compile": "#7570b3", "jax": "#1b9e77", "libtorch"
 with open(sys.argv[1]) as file:
     rows = json.load(file)["workloads"]
 rows = [row for row in rows if "ms" in row.get("sinter", {})]
+peers = [p for p in TITLES if any("ms" in row.get(p, {}) for row in rows)]
+width = 0.8 / max(1, len(peers))
 counts = sorted({row["threads"] for row in rows})
 figure, panels = plt.subplots(len(counts), 1, figsize=(12, 4.5 * len(counts)), squeeze=False)
 for panel, t in zip(panels[:, 0], counts):
     mine = [row for row in rows if row["threads"] == t]
-    for i, peer in enumerate(TITLES):
+    for i, peer in enumerate(peers):
         at = [k for k, row in enumerate(mine) if "ms" in row.get(peer, {})]
-        panel.bar([k + (i - 1.5) * 0.2 for k in at], [mine[k][peer]["ms"] / mine[k]["sinter"]["ms"] - 1 for k in at], 0.2, bottom=1,
+        panel.bar([k + (i - (len(peers) - 1) / 2) * width for k in at], [mine[k][peer]["ms"] / mine[k]["sinter"]["ms"] - 1 for k in at], width, bottom=1,
                   label=TITLES[peer], color=COLORS[peer])
     panel.axhline(1, color="black", linewidth=0.8)
     panel.set_yscale("log")

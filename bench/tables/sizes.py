@@ -35,7 +35,7 @@ def measure(programs, out):
             while len(results) < RUNS and results[0][0] < LONG_S:
                 results.append(compile_once(command))
         except RuntimeError as error:
-            yield {"program": title, "missing": str(error).split("\n")[0]}
+            yield {"program": title, "missing": next((line for line in str(error).split("\n") if "error" in line), "does not compile")}
             continue
         subprocess.run(["strip", binary], check=True)
         mb, count = libraries_mb(binary)

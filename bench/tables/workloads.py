@@ -19,9 +19,9 @@ SECONDS = 600  # for one process
 
 # What a process takes on a quiet machine, for the estimate: start, imports, compiling out of a warm cache and the clock; the
 # steps of long workloads on top, by one thread.
-PROCESS_S = {"sinter": 1.2, "eager": 4.5, "compile": 9, "jax": 4, "libtorch": 2}
-COLD_S = 16  # more where torch.compile finds nothing in its cache
-STEPS_S = {"gpt_char_step": 10, "encoder_step": 5, "seq2seq_step": 1, "resnet8_step": 1, "gemm_2048": 1}
+PROCESS_S = {"sinter": 1, "eager": 3, "compile": 7, "jax": 2.3, "libtorch": 1.3}
+COLD_S = 10  # more where torch.compile finds nothing in its cache
+STEPS_S = {"gpt_char_step": 12, "encoder_step": 4, "seq2seq_step": 2, "resnet8_step": 1, "gemm_2048": 1}
 
 
 def run_lines(command, threads):
