@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <sinter/nn/module.hpp>
+#include <sinter/tensor/create.hpp>
 #include <string>
 #include <vector>
 

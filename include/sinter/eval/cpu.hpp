@@ -21,20 +21,26 @@ struct Sources {
   const char* data[S > 0 ? S : 1];
   std::int64_t moves[S > 0 ? S : 1];
   Sources(const char* const* source, const std::int64_t* step) : Sources(source, step, std::make_integer_sequence<int, S>()) {}
+  void next_row(const Extent& extent) { next_row(extent, std::make_integer_sequence<int, S>()); }
 
  private:  // written out, not a loop: what is indexed by a variable stays in memory
   template <int... K>
   Sources(const char* const* source, const std::int64_t* step, std::integer_sequence<int, K...>) : data{source[K]...}, moves{-step[K]...} {}
+  template <int... K>
+  void next_row([[maybe_unused]] const Extent& extent, std::integer_sequence<int, K...>) { ((data[K] += extent.source_row[K]), ...); }
 };
 template <int S>
 struct Targets {
   char* data[S > 0 ? S : 1];
   int mode[S > 0 ? S : 1];
   Targets(char* const* target, const int* m) : Targets(target, m, std::make_integer_sequence<int, S>()) {}
+  void next_row(const Extent& extent) { next_row(extent, std::make_integer_sequence<int, S>()); }
 
  private:
   template <int... K>
   Targets(char* const* target, const int* m, std::integer_sequence<int, K...>) : data{target[K]...}, mode{m[K]...} {}
+  template <int... K>
+  void next_row([[maybe_unused]] const Extent& extent, std::integer_sequence<int, K...>) { ((data[K] += extent.target_row[K]), ...); }
 };
 
 // Loads leaf I for the elements [j, j + N).
@@ -52,12 +58,16 @@ struct Block {
 
 template <class P, class T>
 void map_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target, const int*,
-                std::int64_t n) {
+                const Extent& extent) {
   const P p = *static_cast<const P*>(plan);
   constexpr int N = block_of<P>;
-  const Sources<P::leaves> from(source, step);
-  T* out = reinterpret_cast<T*>(target[0]);
-  for (std::int64_t j = 0; j < n; j += N) op::store_lanes<T>(out + j, p.value(Block<N, P::leaves>{from, j}));
+  Sources<P::leaves> from(source, step);
+  char* to = target[0];
+  for (std::int64_t row = 0, n = extent.n;; from.next_row(extent), to += extent.target_row[0]) {
+    T* out = reinterpret_cast<T*>(to);
+    for (std::int64_t j = 0; j < n; j += N) op::store_lanes<T>(out + j, p.value(Block<N, P::leaves>{from, j}));
+    if (++row == extent.rows) return;
+  }
 }
 
 // Writes a block to a target as its mode says; `total` gathers what falls on one element.
@@ -71,25 +81,27 @@ SINTER_HD void write(char* target, int mode, std::int64_t j, op::Lanes<T, N> v, 
 
 template <class Reducer, class P>
 void reduce_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
-                   const int* mode, std::int64_t n) {
+                   const int* mode, const Extent& extent) {
   using T = typename P::type;
   const P p = *static_cast<const P*>(plan);
   constexpr int N = block_of<P>;
-  const Sources<P::leaves> from(source, step);
-  const Targets<1> to(target, mode);
-  if (to.mode[0] != fold_all) {
-    op::Lanes<T, N> none;
-    for (std::int64_t j = 0; j < n; j += N) write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), none);
-    return;
+  Sources<P::leaves> from(source, step);
+  Targets<1> to(target, mode);
+  for (std::int64_t row = 0, n = extent.n;; from.next_row(extent), to.next_row(extent)) {
+    // Four totals that take turns: none waits for the one before.
+    op::Lanes<T, N> total(Reducer::template neutral<T>()), next = total, third = total, last = total;
+    if (to.mode[0] != fold_all) {
+      for (std::int64_t j = 0; j < n; j += N) write<Reducer>(to.data[0], to.mode[0], j, p.value(Block<N, P::leaves>{from, j}), total);
+    } else {
+      for (std::int64_t j = 0; j < n; j += N) {
+        const op::Lanes<T, N> first = Reducer::combine(total, op::Lanes<T, N>(p.value(Block<N, P::leaves>{from, j})));
+        total = next, next = third, third = last, last = first;
+      }
+      T* out = reinterpret_cast<T*>(to.data[0]);
+      *out = Reducer::combine(*out, Reducer::horizontal(Reducer::combine(Reducer::combine(total, next), Reducer::combine(third, last))));
+    }
+    if (++row == extent.rows) return;
   }
-  // Four totals that take turns: none waits for the one before.
-  op::Lanes<T, N> total(Reducer::template neutral<T>()), next = total, third = total, last = total;
-  for (std::int64_t j = 0; j < n; j += N) {
-    const op::Lanes<T, N> first = Reducer::combine(total, op::Lanes<T, N>(p.value(Block<N, P::leaves>{from, j})));
-    total = next, next = third, third = last, last = first;
-  }
-  T* out = reinterpret_cast<T*>(to.data[0]);
-  *out = Reducer::combine(*out, Reducer::horizontal(Reducer::combine(Reducer::combine(total, next), Reducer::combine(third, last))));
 }
 
 template <class Reducer, class T>
@@ -154,22 +166,25 @@ struct Adjoint {
 };
 template <class P, class Up>
 void adjoint_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
-                    const int* mode, std::int64_t n) {
+                    const int* mode, const Extent& extent) {
   constexpr int N = block_of<P>;
   using S = Sink<N, std::make_integer_sequence<int, P::leaves>, typename P::leaf_types>;
   constexpr int sources = P::leaves + Up::sources;
   const Adjoint<P, Up> a = *static_cast<const Adjoint<P, Up>*>(plan);
-  const Sources<sources> from(source, step);
-  const Targets<P::leaves> to(target, mode);
-  S total(0);
-  for (std::int64_t j = 0; j < n; j += N) {
-    const Block<N, sources> context{from, j};
-    S sink(a.wanted);
-    const auto tape = a.plan.template tape<Up::needs_value>(context);
-    a.plan.adjoint(tape, a.up.gradient(context, plan::result_of(tape)), sink);
-    sink.deliver(to, j, total);
+  Sources<sources> from(source, step);
+  Targets<P::leaves> to(target, mode);
+  for (std::int64_t row = 0, n = extent.n;; from.next_row(extent), to.next_row(extent)) {
+    S total(0);
+    for (std::int64_t j = 0; j < n; j += N) {
+      const Block<N, sources> context{from, j};
+      S sink(a.wanted);
+      const auto tape = a.plan.template tape<Up::needs_value>(context);
+      a.plan.adjoint(tape, a.up.gradient(context, plan::result_of(tape)), sink);
+      sink.deliver(to, j, total);
+    }
+    total.finish(to);
+    if (++row == extent.rows) return;
   }
-  total.finish(to);
 }
 
 }  // namespace cpu

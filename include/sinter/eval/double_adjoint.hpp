@@ -66,6 +66,7 @@ struct DoubleAdjoint {
   int value[max_leaves], v[max_leaves], target[max_leaves];
   bool wide[max_leaves];  // leaves that compute in double
   int u, result, targets, u_target;
+  int sources;
   int bytes[max_sources];  // of a source's element
 };
 
@@ -101,8 +102,8 @@ auto with_leaf(bool wide, F f) {
 
 // Y is the type in which the expression's value computes.
 template <class Y, int N>
-[[gnu::cold]] void double_adjoint_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
-                                         const int* mode, std::int64_t n) {
+[[gnu::cold]] void double_adjoint_row(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
+                                      const int* mode, std::int64_t n) {
   using V = op::Lanes<Y, N>;
   const DoubleAdjoint& a = *static_cast<const DoubleAdjoint*>(plan);
   const int K = a.leaves;
@@ -143,6 +144,20 @@ template <class Y, int N>
   for (int t = 0; t < a.targets; ++t)
     if (mode[t] == fold_all) with_leaf<N>(a.wide[leaf_of[t]], [&](auto leaf) { leaf.finish(target[t], total[t]); });
   if (a.u_target >= 0 && mode[a.u_target] == fold_all) *reinterpret_cast<Y*>(target[a.u_target]) += op::sum(total_u);
+}
+
+template <class Y, int N>
+[[gnu::cold]] void double_adjoint_kernel(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
+                                         const int* mode, const Extent& extent) {
+  const DoubleAdjoint& a = *static_cast<const DoubleAdjoint*>(plan);
+  const int targets = std::max(a.targets, a.u_target + 1);
+  const char* from[max_sources];
+  char* to[max_leaves];
+  for (std::int64_t row = 0; row < extent.rows; ++row) {
+    for (int k = 0; k < a.sources; ++k) from[k] = source[k] + (row > 0 ? row * extent.source_row[k] : 0);
+    for (int t = 0; t < targets; ++t) to[t] = target[t] + (row > 0 ? row * extent.target_row[t] : 0);
+    double_adjoint_row<Y, N>(plan, from, step, to, mode, extent.n);
+  }
 }
 
 }  // namespace cpu

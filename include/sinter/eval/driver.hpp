@@ -17,9 +17,14 @@ namespace sinter {
 // How a kernel writes a target: not at all, over it, folding element by element, or folding all into one element.
 enum Mode : int { skip, store, fold_each, fold_all };
 
-// Computes n elements, n a multiple of the block; every source has step 1 or is a buffer of one block with step 0.
+// What a kernel computes: `rows` rows of n elements, n a multiple of the block. From row to row the pointers move on by bytes.
+struct Extent {
+  std::int64_t n, rows = 1;
+  const std::int64_t *source_row = nullptr, *target_row = nullptr;
+};
+// Every source has step 1 or is a buffer of one block with step 0.
 using Kernel = void (*)(const void* plan, const char* const* source, const std::int64_t* step, char* const* target,
-                        const int* mode, std::int64_t n);
+                        const int* mode, const Extent& extent);
 
 inline namespace SINTER_ABI {  // compiled for the instruction set of the file that includes it
 
@@ -170,7 +175,16 @@ class Driver {
     const std::int64_t n = col1 - col0, full = direct ? n / block_ * block_ : 0;
     Stage staged(*this, mode);
     alignas(64) char constant[max_sources][512];
+    // Rows that have nothing for the stage and no number of their own to be spread go to the kernel together.
+    std::int64_t source_row[max_sources], target_row[max_leaves];
+    bool batches = full > 0 && full == n && last > 0 && (whole || n <= stretch);
+    for (int k = 0; k < s_.sources && batches; ++k) {
+      source_row[k] = s_.source[k].stride[last - 1] * s_.source[k].bytes;
+      batches = step[k] != 0 || source_row[k] == 0;
+    }
+    for (int t = 0; t < s_.targets && batches; ++t) target_row[t] = mode[t] == skip ? 0 : s_.target[t].stride[last - 1] * s_.target[t].bytes;
     for (std::int64_t row = row0;;) {
+      std::int64_t count = 1;
       if (full > 0) {
         const char* p[max_sources];
         for (int k = 0; k < s_.sources; ++k) {
@@ -180,13 +194,19 @@ class Driver {
             p[k] = constant[k];
           }
         }
-        run_row(p, step, dst, mode, full, whole);
+        if (batches) {
+          count = std::min(row1 - row, s_.size[last - 1] - index[last - 1]);
+          kernel_(plan_, p, step, dst, mode, {full, count, source_row, target_row});
+        } else {
+          run_row(p, step, dst, mode, full, whole);
+        }
       }
       if (full < n) staged.add(src, dst, full, n);
-      if (++row == row1) break;
-      for (int d = last - 1; d >= 0; --d) {
-        const bool carry = ++index[d] == s_.size[d];
-        const std::int64_t by = carry ? 1 - s_.size[d] : 1;
+      row += count;
+      if (row == row1) break;
+      for (int d = last - 1; d >= 0; --d, count = 1) {
+        const bool carry = (index[d] += count) == s_.size[d];
+        const std::int64_t by = carry ? count - s_.size[d] : count;
         for (int k = 0; k < s_.sources; ++k) src[k] += by * s_.source[k].stride[d] * s_.source[k].bytes;
         for (int t = 0; t < s_.targets; ++t) dst[t] += by * s_.target[t].stride[d] * s_.target[t].bytes;
         if (!carry) break;
@@ -197,16 +217,16 @@ class Driver {
   }
 
   // A long fold is cut into stretches, whose results are folded in turn: rounding errors grow with neither alone.
+  static constexpr std::int64_t stretch = 4096;
   void run_row(const char* const* src, const std::int64_t* step, char* const* dst, const int* mode, std::int64_t n, bool whole) const {
-    constexpr std::int64_t stretch = 4096;
-    if (whole || n <= stretch) return kernel_(plan_, src, step, dst, mode, n);
+    if (whole || n <= stretch) return kernel_(plan_, src, step, dst, mode, {n});
     const int last = s_.rank - 1;
     for (std::int64_t j = 0; j < n; j += stretch) {
       const char* p[max_sources];
       char* q[max_leaves];
       for (int k = 0; k < s_.sources; ++k) p[k] = src[k] + j * step[k] * s_.source[k].bytes;
       for (int t = 0; t < s_.targets; ++t) q[t] = dst[t] + j * s_.target[t].stride[last] * s_.target[t].bytes;
-      kernel_(plan_, p, step, q, mode, std::min(stretch, n - j));
+      kernel_(plan_, p, step, q, mode, {std::min(stretch, n - j)});
     }
   }
 
@@ -256,7 +276,7 @@ class Driver {
         q[t] = out[t];
         plain[t] = mode[t] == skip ? skip : store;
       }
-      d.kernel_(d.plan_, p, step, q, plain, padded);
+      d.kernel_(d.plan_, p, step, q, plain, {padded});
       const int last = d.s_.rank - 1;
       for (int t = 0; t < d.s_.targets; ++t) {
         const Target& o = d.s_.target[t];

@@ -59,7 +59,7 @@ struct DoubleBackward {
     // The sum over v is taken in parts where one kernel cannot read them all; u's gradient is one more target.
     bool adds = false;
     for (int first = 0; first < node.outputs_count;) {
-      cpu::DoubleAdjoint a{plan.data(), form.slopes, leaves, form.scale, {}, {}, {}, {}, -1, -1, 0, -1, {}};
+      cpu::DoubleAdjoint a{plan.data(), form.slopes, leaves, form.scale, {}, {}, {}, {}, -1, -1, 0, -1, 0, {}};
       Space space;
       start(space, rank, sizes);
       a.u = space.sources;
@@ -86,6 +86,7 @@ struct DoubleBackward {
         a.v[k] = output[k] >= first && output[k] < last ? at[output[k]] : -1;
         a.wide[k] = edge[k] && compute_dtype(edge[k].dtype()) == DType::float64;
       }
+      a.sources = space.sources;
       for (int s = 0; s < space.sources; ++s) a.bytes[s] = space.source[s].bytes;
       Space again = space;
       add_leaves(space, a, fresh, adds);
