@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "sinter/autograd/gradcheck.hpp"
+#include "sinter/tensor/create.hpp"
 
 using namespace sinter;
 
