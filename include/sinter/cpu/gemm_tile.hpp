@@ -27,6 +27,25 @@ struct Tile {
     return v;
   }
   static SINTER_HD void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+
+  // Some of the lanes; the others are neither read nor written. Builtins as in op/lane_isa.hpp.
+#if defined(__AVX512F__) && !defined(__CUDACC__)
+  static constexpr bool masks = simd_bytes == 64 && std::is_floating_point_v<T>;
+#else
+  static constexpr bool masks = false;
+#endif
+  using Mask = std::conditional_t<sizeof(T) == 4, std::uint16_t, std::uint8_t>;
+  static SINTER_HD Vector load(const T* p, Mask lanes) {
+    if constexpr (!masks) return (void)lanes, load(p);
+    else if constexpr (sizeof(T) == 4) return __builtin_ia32_loadups512_mask(p, Vector{}, lanes);
+    else return __builtin_ia32_loadupd512_mask(p, Vector{}, lanes);
+  }
+  static SINTER_HD void store(T* p, Vector v, Mask lanes) {
+    if constexpr (!masks) (void)lanes, store(p, v);
+    else if constexpr (sizeof(T) == 4) __builtin_ia32_storeups512_mask(p, v, lanes);
+    else __builtin_ia32_storeupd512_mask(p, v, lanes);
+  }
+  static SINTER_HD Mask first(std::int64_t lanes) { return Mask((1u << lanes) - 1); }
 };
 
 // `n` cut into the fewest parts of at most `most`, all but the last of one size, a multiple of `unit`.
@@ -58,6 +77,7 @@ template <class T, int R, int V>
   using Vector = typename M::Vector;
   constexpr int width = M::width, half = (R + 1) / 2;
   Vector sum[R][V] = {};
+  const typename M::Mask some = M::first(c.columns - (V - 1) * width);  // the lanes of the last vector
   const T* low = a;
   const T* high = a + half * lane_step;
   if (R * V > 8 && add)  // the result comes from afar while the products are summed
@@ -68,7 +88,7 @@ template <class T, int R, int V>
   for (std::int64_t d = 0; d < depth; ++d, low += depth_step, high += depth_step, b += b_step) {
     Vector right[V];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) right[v] = M::load(b + v * width);
+    for (int v = 0; v < V; ++v) right[v] = M::masks && v == V - 1 ? M::load(b + v * width, some) : M::load(b + v * width);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const T x = r < half ? low[r * lane_step] : high[(r - half) * lane_step];
@@ -76,13 +96,14 @@ template <class T, int R, int V>
       for (int v = 0; v < V; ++v) sum[r][v] += x * right[v];
     }
   }
-  if (c.columns == V * width && c.column_step == 1) {
+  if (c.column_step == 1 && (M::masks || c.columns == V * width)) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) {
         T* to = c.data + r * c.row_step + v * width;
-        M::store(to, add ? M::load(to) + sum[r][v] : sum[r][v]);
+        if (M::masks && v == V - 1) M::store(to, add ? M::load(to, some) + sum[r][v] : sum[r][v], some);
+        else M::store(to, add ? M::load(to) + sum[r][v] : sum[r][v]);
       }
   } else {
     T edge[R * V * width];
@@ -111,7 +132,7 @@ SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const L
   return i;
 }
 
-// The vectors of the panel that begins where `columns` are left: as many as needed, but powers of two.
+// The vectors of the panel that begins where `columns` are left: as many as needed, but powers of two. All but the last are full.
 template <class T>
 constexpr int panel_vectors(std::int64_t columns) {
   constexpr int width = Tile<T>::width;
@@ -209,7 +230,7 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
   const std::int64_t tall = inner <= 16 ? M::rows : even_part(c.rows, M::tall, M::rows), broad = even_part(c.columns, M::broad, M::columns);
   const bool read_left = reads_left(left, c.rows, c.columns, inner), read_right = reads_right(right, c.rows, inner);
   const std::int64_t padded = read_right ? M::columns : (broad + M::width - 1) / M::width * M::width;
-  const bool packs_right = !read_right || c.columns % M::width != 0;
+  const bool packs_right = !read_right || (!M::masks && c.columns % M::width != 0);
   Scratch<T> packed_left(read_left ? 0 : std::min(tall, c.rows) * deep), packed_right(packs_right ? padded * deep : 0);
   for (std::int64_t j0 = 0; j0 < c.columns; j0 += broad) {
     const std::int64_t columns = std::min(broad, c.columns - j0);
@@ -223,7 +244,7 @@ void block_product(const Operand<T>& left, const Operand<T>& right, std::int64_t
         for (std::int64_t j = 0; j < columns;) {
           const int vectors = panel_vectors<T>(columns - j), whole = vectors * M::width, m = int(std::min<std::int64_t>(whole, columns - j));
           T* panel = packed_right.data + (read_right ? 0 : j * depth);
-          const bool as_it_lies = read_right && m == whole;
+          const bool as_it_lies = read_right && (M::masks || m == whole);
           if (!as_it_lies && i0 == 0) right.panel(panel, whole, k, depth, j0 + j, m);
           const auto product = vectors == 1 ? panel_product<T, 1> : vectors == 2 ? panel_product<T, 2> : panel_product<T, M::vectors>;
           product(depth, a, as_it_lies ? right.at(j0 + j, k) : panel, as_it_lies ? right.depth_step : whole, c.part(i0, j0 + j, rows, m),
