@@ -41,6 +41,7 @@ namespace sinter {
 
 // The highest rank of a tensor, an expression or a broadcast.
 inline constexpr int max_rank = 8;
+inline constexpr int max_leaves = 16;  // tensors that one kernel reads
 
 inline namespace SINTER_ABI {
 

@@ -14,8 +14,7 @@
 
 namespace sinter {
 
-inline constexpr int max_leaves = 16;               // tensors that one kernel reads
-inline constexpr int max_sources = max_leaves + 2;  // and what flows in from above
+inline constexpr int max_sources = max_leaves + 2;  // what a kernel reads, and what flows in from above
 
 // A tensor that is read.
 struct Source {
