@@ -18,6 +18,7 @@ inline constexpr std::int64_t product_threshold = 1 << 19, vector_threshold = 3 
 // parts of the sum.
 struct Method {
   bool flipped = false, dots = false, rows = false;
+  bool turned = false;  // tiles go to the result by way of a transposed block
   std::int64_t part = 0, deep = 0;  // the extents of a part of the sum, and of what a block takes of it at a time
 };
 
@@ -55,6 +56,7 @@ Method method_of(const Operand<T>& left, const Operand<T>& right, std::int64_t i
       if (method.dots) method.flipped = c.columns < 4 && c.rows > c.columns;
     }
   }
+  method.turned = inner > 1 && (method.flipped ? c.columns : c.rows) > 1;  // of c as a whole: a block of it may have a single row
   constexpr std::int64_t part = 4096, most = 16;
   method.part = inner;
   if (c.rows * c.columns <= 16384 && inner >= 2 * part) method.part = even_part(inner, std::max(part, (inner + most - 1) / most), 64);
@@ -100,7 +102,7 @@ void method_product(const Method& method, const Operand<T>& left, const Operand<
     sum_rows<T, 4>(inner, left.at(0, 0), left.depth_step, right.at(0, 0), right.depth_step, c.data, c.columns, add);
     return at.finish(finish, 0, c.rows, 0, c.columns);
   }
-  if (c.row_step == 1 && c.column_step != 1 && inner > 1 && c.rows > 1)
+  if (method.turned && c.row_step == 1 && c.column_step != 1)
     return transposed_product(left, right, inner, c, add, finish, at, method.deep);
   block_product(left, right, inner, c, add, finish, at, method.deep);
 }
