@@ -58,7 +58,7 @@ bool check_gradients(const F& f, const GradcheckOptions& options, std::index_seq
     Out one(empty_dense(DType::float64, out.impl->shape()));
     for (std::int64_t i = 0; i < rows; ++i) one.data()[i] = i == row ? 1 : 0;
     std::vector<Wanted> wanted;
-    (wanted.push_back({Edge(std::get<I>(in).impl), {}}), ...);
+    wanted.insert(wanted.end(), {Wanted{Edge(std::get<I>(in).impl), {}}...});
     const Edge root(out.impl);
     Ref<TensorImpl> seed = one.impl;
     run_backward(&root, &seed, 1, true, &wanted);

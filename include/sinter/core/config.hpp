@@ -4,10 +4,35 @@
 
 #define SINTER_VERSION "0.1.0"
 
+// Marks of functions: for the host alone, for the host and devices, and for ops, whose one body serves the threads of a
+// device and the vectors of the host. Those are for devices only while nvcc makes device code: in its pass over host code it
+// would refuse a function that is for both and touches a vector.
 #if defined(__CUDACC__)
-#define SINTER_HD __host__ __device__ __forceinline__
+// Words for vectors in functions that are for both, but not called there; constants, which are none of the device's business;
+// pragmas and attributes of the host's compiler.
+#pragma nv_diag_suppress 20011, 20013, 20014, 1675, 2189
+#define SINTER_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define SINTER_HOST_DEVICE inline __attribute__((always_inline))
+#endif
+#if defined(__CUDA_ARCH__)
+#define SINTER_HD SINTER_HOST_DEVICE
 #else
 #define SINTER_HD inline __attribute__((always_inline))
+#endif
+#define SINTER_HOST inline __attribute__((always_inline))
+
+// Whether this file's expressions can become kernels of a device (nvcc, or the tests' stand-in for it), and whether the code of
+// those kernels is what is being compiled.
+#if defined(__CUDACC__) || defined(SINTER_CUDA_SHIM)
+#define SINTER_DEVICE_KERNELS 1
+#else
+#define SINTER_DEVICE_KERNELS 0
+#endif
+#if defined(__CUDA_ARCH__) || defined(SINTER_CUDA_SHIM)
+#define SINTER_DEVICE_CODE 1
+#else
+#define SINTER_DEVICE_CODE 0
 #endif
 
 // Code whose body depends on compiler flags lives in `inline namespace SINTER_ABI`, so that objects built by different
@@ -15,6 +40,8 @@
 // depend on the flags and stay outside of it: those cross translation units.
 #if defined(__CUDACC__)
 #define SINTER_ABI_COMPILER cu
+#elif defined(SINTER_CUDA_SHIM)
+#define SINTER_ABI_COMPILER sh
 #else
 #define SINTER_ABI_COMPILER hx
 #endif

@@ -15,13 +15,13 @@ namespace sinter {
 struct bfloat16 {
   std::uint16_t bits = 0;
   bfloat16() = default;
-  SINTER_HD bfloat16(float x) {
+  SINTER_HOST_DEVICE bfloat16(float x) {
     std::uint32_t u;
     std::memcpy(&u, &x, 4);
     bits = (u & 0x7fffffffu) > 0x7f800000u ? std::uint16_t((u >> 16) | 64u)
                                            : std::uint16_t((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
-  SINTER_HD operator float() const {
+  SINTER_HOST_DEVICE operator float() const {
     std::uint32_t u = std::uint32_t(bits) << 16;
     float x;
     std::memcpy(&x, &u, 4);
@@ -33,7 +33,7 @@ struct bfloat16 {
 struct half {
   std::uint16_t bits = 0;
   half() = default;
-  SINTER_HD half(float x) {
+  SINTER_HOST_DEVICE half(float x) {
     std::uint32_t u;
     std::memcpy(&u, &x, 4);
     const std::uint32_t sign = (u >> 16) & 0x8000u;
@@ -55,7 +55,7 @@ struct half {
       bits = std::uint16_t(sign | (u >> 13));
     }
   }
-  SINTER_HD operator float() const {
+  SINTER_HOST_DEVICE operator float() const {
     const std::uint32_t sign = std::uint32_t(bits & 0x8000u) << 16;
     const std::uint32_t rest = bits & 0x7fffu;
     std::uint32_t u;

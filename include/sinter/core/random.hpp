@@ -14,7 +14,7 @@ namespace sinter {
 // Four words of the stream with key `seed` at `counter`; `stream` tells independent uses of a counter apart.
 struct Philox {
   std::uint32_t word[4];
-  SINTER_HD Philox(std::uint64_t seed, std::uint64_t counter, std::uint64_t stream = 0)
+  SINTER_HOST_DEVICE Philox(std::uint64_t seed, std::uint64_t counter, std::uint64_t stream = 0)
       : word{std::uint32_t(counter), std::uint32_t(counter >> 32), std::uint32_t(stream), std::uint32_t(stream >> 32)} {
     std::uint32_t k0 = std::uint32_t(seed), k1 = std::uint32_t(seed >> 32);
     for (int round = 0; round < 10; ++round) {
@@ -31,7 +31,7 @@ struct Philox {
 };
 
 // Uniform in [0, 1), 24 random bits.
-SINTER_HD float uniform_of(std::uint32_t word) { return float(word >> 8) * 0x1p-24f; }
+SINTER_HOST_DEVICE float uniform_of(std::uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 
 // A seed and a position in its stream. Draws take consecutive stretches.
 class Generator {
@@ -71,7 +71,7 @@ inline void manual_seed(std::uint64_t seed) { default_generator().manual_seed(se
 
 // Two independent normal numbers from two words (Box and Muller).
 template <class T>
-SINTER_HD void normal_pair(std::uint32_t a, std::uint32_t b, T& x, T& y) {
+SINTER_HOST_DEVICE void normal_pair(std::uint32_t a, std::uint32_t b, T& x, T& y) {
   const double u = (double(a) + 1.0) * 0x1p-32, angle = 6.283185307179586477 * 0x1p-32 * double(b);  // u in (0, 1]
   const double r = std::sqrt(-2.0 * std::log(u));
   x = T(r * std::cos(angle));

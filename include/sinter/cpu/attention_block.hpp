@@ -8,7 +8,7 @@
 
 #include "sinter/core/random.hpp"
 #include "sinter/cpu/gemm.hpp"
-#include "sinter/op/lane_exp.hpp"
+#include "sinter/op/lane_math.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

@@ -11,7 +11,7 @@ namespace cpu {
 
 // The first n elements at p, zeros behind.
 template <class T>
-SINTER_HD typename Tile<T>::Vector load_lanes_until(const T* p, std::int64_t n) {
+SINTER_HOST typename Tile<T>::Vector load_lanes_until(const T* p, std::int64_t n) {
   if (n >= Tile<T>::width) return Tile<T>::load(p);
   T lanes[Tile<T>::width] = {};
   for (std::int64_t i = 0; i < n; ++i) lanes[i] = p[i];

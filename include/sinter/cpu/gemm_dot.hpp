@@ -12,7 +12,7 @@ namespace cpu {
 // Adds the lanes of M vectors, M a power of two and at most the number of lanes: v[0] holds the sums of v[0], v[1] ... In every
 // step half of the lanes of one vector change places with those of another, and the two are added.
 template <class T, int M, int S = 1, class V>
-SINTER_HD void add_lanes(V* v) {
+SINTER_HOST void add_lanes(V* v) {
   constexpr int lanes = Tile<T>::width;
   if constexpr (S < lanes) {
 #pragma GCC unroll 16

@@ -46,14 +46,14 @@ struct Square {
   using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   typedef Index Indices __attribute__((vector_size(N * sizeof(T))));
 
-  static SINTER_HD Vector load(const T* p) {
+  static SINTER_HOST Vector load(const T* p) {
     Vector v;
     std::memcpy(&v, p, sizeof v);
     return v;
   }
   // The lanes I... of a's, then b's. By reference: without AVX four doubles are no register.
   template <int... I>
-  static SINTER_HD void pick(Vector& to, const Vector& a, const Vector& b) {
+  static SINTER_HOST void pick(Vector& to, const Vector& a, const Vector& b) {
 #if defined(__clang__)
     to = __builtin_shufflevector(a, b, I...);
 #else
@@ -62,13 +62,13 @@ struct Square {
   }
   // Lanes whose index has the bit S change places with those of the other that have not.
   template <int S, int... I>
-  static SINTER_HD void exchange(Vector& a, Vector& b, std::integer_sequence<int, I...>) {
+  static SINTER_HOST void exchange(Vector& a, Vector& b, std::integer_sequence<int, I...>) {
     const Vector x = a, y = b;
     pick<(I & S ? N + I - S : I)...>(a, x, y);
     pick<(I & S ? N + I : I + S)...>(b, x, y);
   }
   template <int S = 1>
-  static SINTER_HD void transpose(Vector (&r)[N]) {
+  static SINTER_HOST void transpose(Vector (&r)[N]) {
     if constexpr (S < N) {
 #pragma GCC unroll 16
       for (int i = 0; i < N; ++i)
@@ -77,7 +77,7 @@ struct Square {
     }
   }
   // to[d * to_step + l] = from[l * from_step + d]
-  static SINTER_HD void transpose(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+  static SINTER_HOST void transpose(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
     Vector rows[N];
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) std::memcpy(&rows[i], from + i * from_step, sizeof(Vector));

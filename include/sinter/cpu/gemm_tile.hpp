@@ -21,31 +21,33 @@ struct Tile {
   static constexpr std::int64_t depth = 384, tall = (256 << 10) / (depth * sizeof(T)) / rows * rows;
   static constexpr std::int64_t broad = (3 << 20) / (depth * sizeof(T)) / columns * columns;
 
-  static SINTER_HD Vector load(const T* p) {
+  static SINTER_HOST Vector load(const T* p) {
     Vector v;
     std::memcpy(&v, p, sizeof v);
     return v;
   }
-  static SINTER_HD void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+  static SINTER_HOST void store(T* p, Vector v) { std::memcpy(p, &v, sizeof v); }
 
   // Some of the lanes; the others are neither read nor written. Builtins as in op/lane_isa.hpp.
+  using Mask = std::conditional_t<sizeof(T) == 4, std::uint16_t, std::uint8_t>;
 #if defined(__AVX512F__) && !defined(__CUDACC__)
   static constexpr bool masks = simd_bytes == 64 && std::is_floating_point_v<T>;
-#else
-  static constexpr bool masks = false;
-#endif
-  using Mask = std::conditional_t<sizeof(T) == 4, std::uint16_t, std::uint8_t>;
-  static SINTER_HD Vector load(const T* p, Mask lanes) {
+  static SINTER_HOST Vector load(const T* p, Mask lanes) {
     if constexpr (!masks) return (void)lanes, load(p);
     else if constexpr (sizeof(T) == 4) return __builtin_ia32_loadups512_mask(p, Vector{}, lanes);
     else return __builtin_ia32_loadupd512_mask(p, Vector{}, lanes);
   }
-  static SINTER_HD void store(T* p, Vector v, Mask lanes) {
+  static SINTER_HOST void store(T* p, Vector v, Mask lanes) {
     if constexpr (!masks) (void)lanes, store(p, v);
     else if constexpr (sizeof(T) == 4) __builtin_ia32_storeups512_mask(p, v, lanes);
     else __builtin_ia32_storeupd512_mask(p, v, lanes);
   }
-  static SINTER_HD Mask first(std::int64_t lanes) { return Mask((1u << lanes) - 1); }
+#else  // never called
+  static constexpr bool masks = false;
+  static SINTER_HOST Vector load(const T* p, Mask) { return load(p); }
+  static SINTER_HOST void store(T* p, Vector v, Mask) { store(p, v); }
+#endif
+  static SINTER_HOST Mask first(std::int64_t lanes) { return Mask((1u << lanes) - 1); }
 };
 
 // `n` cut into the fewest parts of at most `most`, all but the last of one size, a multiple of `unit`.
@@ -123,7 +125,7 @@ struct LeftBlock {
 };
 
 template <class T, int R, int V>
-SINTER_HD std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step,
+SINTER_HOST std::int64_t strip_product(std::int64_t i, std::int64_t depth, const LeftBlock<T>& a, const T* b, std::int64_t b_step,
                                      const Matrix<T>& c, bool add) {
   const bool packed = a.lane_step == 0;
   for (; i + R <= c.rows; i += R)

@@ -91,7 +91,7 @@ struct FourVectors {
   using All = std::make_integer_sequence<int, N>;
 
   // to[j * to_step + i] = from[i * from_step + j] for i < N, j < 4.
-  static SINTER_HD void four_columns(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+  static SINTER_HOST void four_columns(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
     Vector v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) v[i] = rows(from + i * from_step, 4 * from_step);
@@ -100,7 +100,7 @@ struct FourVectors {
     for (int j = 0; j < 4; ++j) std::memcpy(to + j * to_step, &v[j], sizeof(Vector));
   }
   // The same for i < 4, j < N.
-  static SINTER_HD void four_rows(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
+  static SINTER_HOST void four_rows(T* to, std::int64_t to_step, const T* from, std::int64_t from_step) {
     Vector v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) std::memcpy(&v[i], from + i * from_step, sizeof(Vector));
@@ -109,31 +109,37 @@ struct FourVectors {
     for (int j = 0; j < 4; ++j) scatter(v[j], to + j * to_step, 4 * to_step, std::make_integer_sequence<int, N / 4>{});
   }
   // Four elements of each of N / 4 rows.
-  static SINTER_HD Vector rows(const T* from, std::int64_t step) {
+  static SINTER_HOST Vector rows(const T* from, std::int64_t step) {
     if constexpr (N == 4) return Four<T>::load(from);
     else return join(FourVectors<T, N / 2>::rows(from, step), FourVectors<T, N / 2>::rows(from + N / 8 * step, step), All{});
   }
 
  private:
   template <class Half, int... L>
-  static SINTER_HD Vector join(Half a, Half b, std::integer_sequence<int, L...>) { return __builtin_shufflevector(a, b, L...); }
+  static SINTER_HOST Vector join(Half a, Half b, std::integer_sequence<int, L...>) {
+    Vector v;
+    lane::shuffle<L...>(v, a, b);
+    return v;
+  }
   template <int... Q>
-  static SINTER_HD void scatter(Vector v, T* to, std::int64_t step, std::integer_sequence<int, Q...>) {
-    const typename Four<T>::Vector parts[] = {__builtin_shufflevector(v, v, 4 * Q, 4 * Q + 1, 4 * Q + 2, 4 * Q + 3)...};
-    (std::memcpy(to + Q * step, &parts[Q], sizeof parts[Q]), ...);
+  static SINTER_HOST void scatter(Vector v, T* to, std::int64_t step, std::integer_sequence<int, Q...>) {
+    typename Four<T>::Vector part;
+    ((lane::shuffle<4 * Q, 4 * Q + 1, 4 * Q + 2, 4 * Q + 3>(part, v, v), std::memcpy(to + Q * step, &part, sizeof part)), ...);
   }
   // Every four elements of the four vectors, as in Four<T>.
-  static SINTER_HD void transpose(Vector* v) {
+  static SINTER_HOST void transpose(Vector* v) {
     const Vector ab = pick<0, 4, 1, 5>(v[0], v[1]), cd = pick<0, 4, 1, 5>(v[2], v[3]);
     const Vector ab2 = pick<2, 6, 3, 7>(v[0], v[1]), cd2 = pick<2, 6, 3, 7>(v[2], v[3]);
     v[0] = pick<0, 1, 4, 5>(ab, cd), v[1] = pick<2, 3, 6, 7>(ab, cd), v[2] = pick<0, 1, 4, 5>(ab2, cd2), v[3] = pick<2, 3, 6, 7>(ab2, cd2);
   }
   template <int... Which>
-  static SINTER_HD Vector pick(Vector a, Vector b) { return pick<Which...>(a, b, All{}); }
+  static SINTER_HOST Vector pick(Vector a, Vector b) { return pick<Which...>(a, b, All{}); }
   template <int I, int J, int K, int M, int... L>
-  static SINTER_HD Vector pick(Vector a, Vector b, std::integer_sequence<int, L...>) {
+  static SINTER_HOST Vector pick(Vector a, Vector b, std::integer_sequence<int, L...>) {
     constexpr int which[4] = {I, J, K, M};
-    return __builtin_shufflevector(a, b, (L / 4 * 4 + which[L % 4] % 4 + which[L % 4] / 4 * N)...);
+    Vector v;
+    lane::shuffle<(L / 4 * 4 + which[L % 4] % 4 + which[L % 4] / 4 * N)...>(v, a, b);
+    return v;
   }
 };
 template <class T>

@@ -10,6 +10,12 @@ namespace sinter {
 inline namespace SINTER_ABI {
 namespace cpu {
 
+// greater ? v : best, lane by lane; spelt out, since nvcc's front end fails on the operator where types depend on a parameter.
+template <class Indices, class V>
+SINTER_HOST V select(Indices greater, V v, V best) {
+  return lane::bits<V>((lane::bits<Indices>(v) & greater) | (lane::bits<Indices>(best) & ~greater));
+}
+
 // The greatest of each window of one plane and its place there. NaN is greater than everything, the first of equals wins; a
 // window of nothing but -infinity has the place of its first element, so `first` gives that of each column of windows.
 template <class T>
@@ -43,8 +49,8 @@ void max_plane(const Patches& p, const T* x, const std::int32_t* first, T* y, st
           const std::int64_t row = top + a * p.dilation_h, column = b * p.dilation_w - p.pad_w;
           const Vector v = M::load(space.data + part.at(row, column) + o);
           const Indices greater = (v > best) | (v != v);
-          best = greater ? v : best;
-          at = greater ? lane + Index(row * p.width + column + o * p.stride_w) : at;
+          best = select(greater, v, best);
+          at = select(greater, Indices(lane + Index(row * p.width + column + o * p.stride_w)), at);
         }
       if (n == width) M::store(y + o, best);
       for (std::int64_t l = 0; l < n; ++l) {

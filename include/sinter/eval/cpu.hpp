@@ -49,11 +49,11 @@ struct Block {
   const Sources<S>& source;
   std::int64_t j;
   template <class T, int I>
-  SINTER_HD auto load() const {
+  SINTER_HOST auto load() const {
     return op::load_lanes<N>(reinterpret_cast<const T*>(source.data[I]) + (j & source.moves[I]));
   }
   template <class T>
-  SINTER_HD auto constant(T x) const { return op::Lanes<T, N>(x); }
+  SINTER_HOST auto constant(T x) const { return op::Lanes<T, N>(x); }
 };
 
 template <class P, class T>
@@ -72,7 +72,7 @@ void map_kernel(const void* plan, const char* const* source, const std::int64_t*
 
 // Writes a block to a target as its mode says; `total` gathers what falls on one element.
 template <class Reducer, class T, int N>
-SINTER_HD void write(char* target, int mode, std::int64_t j, op::Lanes<T, N> v, op::Lanes<T, N>& total) {
+SINTER_HOST void write(char* target, int mode, std::int64_t j, op::Lanes<T, N> v, op::Lanes<T, N>& total) {
   T* out = reinterpret_cast<T*>(target) + j;
   if (mode == store) v.store(out);
   else if (mode == fold_each) Reducer::combine(op::Lanes<T, N>::load(out), v).store(out);
@@ -138,21 +138,21 @@ struct Sink<N, std::integer_sequence<int, I...>, plan::Types<T...>> : Slot<I, T,
   unsigned wanted;
   explicit Sink(unsigned w) : wanted(w) {}
   template <class Subtree>
-  SINTER_HD bool wants() const { return (wanted >> Subtree::first) & ((1u << Subtree::leaves) - 1u); }
+  SINTER_HOST bool wants() const { return (wanted >> Subtree::first) & ((1u << Subtree::leaves) - 1u); }
   template <int J, class G>
-  SINTER_HD void receive(const G& g) { receive_in<J>(*this, g); }
-  SINTER_HD void deliver(const Targets<int(sizeof...(I))>& to, std::int64_t j, Sink& total) {
+  SINTER_HOST void receive(const G& g) { receive_in<J>(*this, g); }
+  SINTER_HOST void deliver(const Targets<int(sizeof...(I))>& to, std::int64_t j, Sink& total) {
     (write<op::Sum>(to.data[I], to.mode[I], j, static_cast<Slot<I, T, N>&>(*this).gradient, static_cast<Slot<I, T, N>&>(total).gradient), ...);
   }
-  SINTER_HD void finish(const Targets<int(sizeof...(I))>& to) {
+  SINTER_HOST void finish(const Targets<int(sizeof...(I))>& to) {
     (finish_one<I, T>(to.data[I], to.mode[I]), ...);
   }
 
  private:
   template <int J, class U>
-  SINTER_HD static void receive_in(Slot<J, U, N>& slot, const op::Lanes<U, N>& g) { slot.gradient = g; }
+  SINTER_HOST static void receive_in(Slot<J, U, N>& slot, const op::Lanes<U, N>& g) { slot.gradient = g; }
   template <int J, class U>
-  SINTER_HD void finish_one(char* target, int mode) {
+  SINTER_HOST void finish_one(char* target, int mode) {
     if (mode == fold_all) *reinterpret_cast<U*>(target) += op::sum(static_cast<Slot<J, U, N>&>(*this).gradient);
   }
 };

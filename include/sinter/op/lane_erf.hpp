@@ -10,7 +10,7 @@ namespace lane {  // never op: see lane.hpp
 
 // erfc(x) for x >= 0: exp(-x^2) P(t) / (1 + 2x) with t = (x - c) / (x + c).
 template <class T, int N>
-SINTER_HD typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
+SINTER_HOST typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   using I = typename E::I;
@@ -41,7 +41,7 @@ SINTER_HD typename Lanes<T, N>::V erfc_positive(typename Lanes<T, N>::V x) {
 
 // erf(x) / x on [-1, 1], in z = x^2.
 template <class T, class V>
-SINTER_HD V erf_small(V z) {
+SINTER_HOST V erf_small(V z) {
   if constexpr (sizeof(T) == 4) {
     return (((((7.853855036e-5f * z - 8.010192193e-4f) * z + 5.188327597e-3f) * z - 2.685381194e-2f) * z + 0.1128358515f) * z -
             0.3761262582f) * z + 1.128379166f;
@@ -55,7 +55,7 @@ SINTER_HD V erf_small(V z) {
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> erfc(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> erfc(Lanes<T, N> x) {
   const auto a = abs(x).v;
   const auto tail = erfc_positive<T, N>(a);
   const auto y = x.v < T(0) ? T(2) - tail : tail;
@@ -63,7 +63,7 @@ SINTER_HD Lanes<T, N> erfc(Lanes<T, N> x) {
 }
 // The float's tail is 1 - 1 / P(x)^8: no exponential, and the closer to 1 the more exact.
 template <class T, int N>
-SINTER_HD Lanes<T, N> erf(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> erf(Lanes<T, N> x) {
   using V = typename Lanes<T, N>::V;
   const V a = abs(x).v;
   if constexpr (sizeof(T) == 4) {

@@ -21,16 +21,16 @@ struct ExpParts : Vectors<T, N> {
   V p, n, t;  // t: n in the low bits
 
   // Of x, |x| < 1500.
-  SINTER_HD explicit ExpParts(V x) : ExpParts(x, [](V r) { return r; }) {}
+  SINTER_HOST explicit ExpParts(V x) : ExpParts(x, [](V r) { return r; }) {}
   // The same of x + low, where low is what did not fit in x.
-  SINTER_HD ExpParts(V x, V low) : ExpParts(x, [=](V r) { return V(r + low); }) {}
+  SINTER_HOST ExpParts(V x, V low) : ExpParts(x, [=](V r) { return V(r + low); }) {}
 
   // 2^-n, where it neither overflows nor underflows.
-  SINTER_HD V inverse() const {
+  SINTER_HOST V inverse() const {
     return bits<V>((U(I{} + (Ieee<T>::bias + Ieee<T>::magic_bits)) - U(bits<I>(t))) << Ieee<T>::mantissa);
   }
   // y 2^(n + more), in two steps as the power may lie outside of T where the product does not.
-  SINTER_HD V scale(V y, int more = 0) const {
+  SINTER_HOST V scale(V y, int more = 0) const {
     if constexpr (scales<V>) {
       return scale_by(y, n + T(more));
     } else {
@@ -44,7 +44,7 @@ struct ExpParts : Vectors<T, N> {
 
  private:
   template <class Add>
-  SINTER_HD ExpParts(V x, Add add) {
+  SINTER_HOST ExpParts(V x, Add add) {
     t = x * T(1.4426950408889634074) + Ieee<T>::magic;
     n = t - Ieee<T>::magic;
     if constexpr (sizeof(T) == 4) {
@@ -63,19 +63,19 @@ struct ExpParts : Vectors<T, N> {
 
 // Beyond these, e^x is 0 or infinite. A NaN stays.
 template <class T, class V>
-SINTER_HD V exp_range(V x) {
+SINTER_HOST V exp_range(V x) {
   constexpr T lo = sizeof(T) == 4 ? T(-104) : T(-746), hi = sizeof(T) == 4 ? T(89) : T(710);
   return at_most(at_least(x, V{} + lo), V{} + hi);
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> exp(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> exp(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   const E e(exp_range<T>(x.v));
   return e.scale(e.p + T(1));
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> expm1(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> expm1(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T lowest = sizeof(T) == 4 ? T(-18) : T(-38), big = sizeof(T) == 4 ? T(40) : T(80);  // -1 and e^x to the last bit
@@ -85,7 +85,7 @@ SINTER_HD Lanes<T, N> expm1(Lanes<T, N> x) {
   return copysign(Lanes<T, N>(e.scale(e.p + (T(1) - s))), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both divided by 2^k
+SINTER_HOST Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both divided by 2^k
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(20) : T(40);
@@ -94,7 +94,7 @@ SINTER_HD Lanes<T, N> tanh(Lanes<T, N> x) {  // (e^2x - 1) / (e^2x + 1), both di
   return copysign(Lanes<T, N>((e.p + (T(1) - s)) / (e.p + (T(1) + s))), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> sinh(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> sinh(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   const V a = abs(x).v, z = a * a;
@@ -112,7 +112,7 @@ SINTER_HD Lanes<T, N> sinh(Lanes<T, N> x) {
   return copysign(Lanes<T, N>(a < T(1) ? a * z * q + a : half - T(0.25) / half), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> cosh(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> cosh(Lanes<T, N> x) {
   using E = ExpParts<T, N>;
   using V = typename E::V;
   constexpr T highest = sizeof(T) == 4 ? T(90) : T(711);
@@ -131,7 +131,7 @@ struct LogParts : Vectors<T, N> {
   using typename Vectors<T, N>::U;
   V f, k;
 
-  SINTER_HD explicit LogParts(V x) {
+  SINTER_HOST explicit LogParts(V x) {
     using F = Ieee<T>;
     constexpr T least = std::numeric_limits<T>::min(), up = sizeof(T) == 4 ? T(0x1p25) : T(0x1p54);
     constexpr auto root = sizeof(T) == 4 ? 0x3f3504f3 : 0x3fe6a09e667f3bcd;
@@ -144,7 +144,7 @@ struct LogParts : Vectors<T, N> {
     k = tiny ? k - T(sizeof(T) == 4 ? 25 : 54) : k;
   }
   // log(1 + f) + k log(2)
-  SINTER_HD V log() const {
+  SINTER_HOST V log() const {
     constexpr bool single = sizeof(T) == 4;
     constexpr T hi = single ? T(0.693359375) : T(6.93147180369123816490e-01);
     constexpr T lo = single ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
@@ -152,16 +152,16 @@ struct LogParts : Vectors<T, N> {
     return k * hi - ((h - (tail(h) + k * lo)) - f);
   }
   // The same to base 2.
-  SINTER_HD V log2() const {
+  SINTER_HOST V log2() const {
     const V h = T(0.5) * f * f;
     return (f - (h - tail(h))) * T(1.4426950408889634074) + k;
   }
 
  private:
   using element_int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  SINTER_HD static constexpr element_int element(std::int64_t x) { return element_int(x); }
+  SINTER_HOST static constexpr element_int element(std::int64_t x) { return element_int(x); }
   // log(1 + f) - f + f^2/2, by the series of the inverse hyperbolic tangent of s
-  SINTER_HD V tail(V h) const {
+  SINTER_HOST V tail(V h) const {
     const V s = f / (f + T(2)), z = s * s;
     if constexpr (sizeof(T) == 4) {
       return s * (h + z * ((0.2987300862f * z + 0.399774983f) * z + 0.6666677669f));
@@ -175,7 +175,7 @@ struct LogParts : Vectors<T, N> {
 
 // What a logarithm gives where x is not a positive finite number.
 template <class T, class V>
-SINTER_HD V log_special(V x, V y) {
+SINTER_HOST V log_special(V x, V y) {
   constexpr T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
   y = x < inf ? y : x;
   y = x < T(0) ? V{} + nan : y;
@@ -183,11 +183,11 @@ SINTER_HD V log_special(V x, V y) {
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> log(Lanes<T, N> x) { return log_special<T>(x.v, LogParts<T, N>(x.v).log()); }
+SINTER_HOST Lanes<T, N> log(Lanes<T, N> x) { return log_special<T>(x.v, LogParts<T, N>(x.v).log()); }
 template <class T, int N>
-SINTER_HD Lanes<T, N> log2(Lanes<T, N> x) { return log_special<T>(x.v, LogParts<T, N>(x.v).log2()); }
+SINTER_HOST Lanes<T, N> log2(Lanes<T, N> x) { return log_special<T>(x.v, LogParts<T, N>(x.v).log2()); }
 template <class T, int N>
-SINTER_HD Lanes<T, N> log1p(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> log1p(Lanes<T, N> x) {
   const auto u = x.v + T(1);
   LogParts<T, N> e(u);
   e.f = e.k == T(0) ? x.v : e.f;  // keeps the digits that the sum lost
@@ -199,7 +199,7 @@ SINTER_HD Lanes<T, N> log1p(Lanes<T, N> x) {
 // The float's through double's exponential and logarithm, in halves where a block of doubles needs two registers; the
 // double's lane by lane, since the logarithm it needs has more digits than a double.
 template <class T, int N>
-SINTER_HD Lanes<T, N> pow(Lanes<T, N> x, Lanes<T, N> y) {
+SINTER_HOST Lanes<T, N> pow(Lanes<T, N> x, Lanes<T, N> y) {
   if constexpr (sizeof(T) == 8) {
     return each_lane(x, y, [](T a, T b) { return std::pow(a, b); });
   } else if constexpr (N * 8 > simd_bytes) {

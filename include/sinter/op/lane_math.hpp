@@ -2,10 +2,13 @@
 // The functions of analysis. On lane blocks they are the headers below; on numbers, the C library.
 #pragma once
 
+#include "sinter/op/lane.hpp"
+#if !defined(__CUDA_ARCH__)
 #include "sinter/op/lane_erf.hpp"
 #include "sinter/op/lane_exp.hpp"
 #include "sinter/op/lane_round.hpp"
 #include "sinter/op/lane_trig.hpp"
+#endif
 
 namespace sinter {
 inline namespace SINTER_ABI {

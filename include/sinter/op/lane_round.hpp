@@ -35,7 +35,7 @@ struct Vectors {
 
 // f applied to one lane after the other.
 template <class T, int N, class F>
-SINTER_HD Lanes<T, N> each_lane(Lanes<T, N> x, Lanes<T, N> y, F f) {
+SINTER_HOST Lanes<T, N> each_lane(Lanes<T, N> x, Lanes<T, N> y, F f) {
   T a[N], b[N];
   x.store(a);
   y.store(b);
@@ -44,7 +44,7 @@ SINTER_HD Lanes<T, N> each_lane(Lanes<T, N> x, Lanes<T, N> y, F f) {
 }
 
 template <int B, int N>
-SINTER_HD bool any(Mask<B, N> m) {
+SINTER_HOST bool any(Mask<B, N> m) {
   if constexpr (B * N < 8) {
     std::uint32_t w;
     std::memcpy(&w, &m.v, 4);
@@ -60,37 +60,37 @@ SINTER_HD bool any(Mask<B, N> m) {
 // ---- Roots
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> sqrt(Lanes<T, N> x) { return root_of(x.v); }
+SINTER_HOST Lanes<T, N> sqrt(Lanes<T, N> x) { return root_of(x.v); }
 template <class T, int N>
-SINTER_HD Lanes<T, N> rsqrt(Lanes<T, N> x) { return Lanes<T, N>(T(1)) / sqrt(x); }
+SINTER_HOST Lanes<T, N> rsqrt(Lanes<T, N> x) { return Lanes<T, N>(T(1)) / sqrt(x); }
 
 // ---- Rounding, by an addition that leaves no room for a fraction
 
 // To the nearest integer; halves to the even one.
 template <class T, int N>
-SINTER_HD Lanes<T, N> rint(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> rint(Lanes<T, N> x) {
   const auto a = abs(x).v;
   const auto r = (a + Ieee<T>::all_integers) - Ieee<T>::all_integers;
   return copysign(Lanes<T, N>(a < Ieee<T>::all_integers ? r : a), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> floor(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> floor(Lanes<T, N> x) {
   const auto r = rint(x).v;
   return copysign(Lanes<T, N>(r > x.v ? r - T(1) : r), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> ceil(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> ceil(Lanes<T, N> x) {
   const auto r = rint(x).v;
   return copysign(Lanes<T, N>(r < x.v ? r + T(1) : r), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> trunc(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> trunc(Lanes<T, N> x) {
   const auto a = abs(x).v;
   return copysign(floor(Lanes<T, N>(a)), x);
 }
 // Lane by lane: a long division has no end that all lanes share.
 template <class T, int N>
-SINTER_HD Lanes<T, N> fmod(Lanes<T, N> x, Lanes<T, N> y) {
+SINTER_HOST Lanes<T, N> fmod(Lanes<T, N> x, Lanes<T, N> y) {
   return each_lane(x, y, [](T a, T b) { return std::fmod(a, b); });
 }
 

@@ -20,7 +20,7 @@ struct Quadrant : Vectors<T, N> {
   I q;
   V sin, cos;  // of r
 
-  SINTER_HD explicit Quadrant(V x) {
+  SINTER_HOST explicit Quadrant(V x) {
     const V t = x * T(0.63661977236758134308) + Ieee<T>::magic, n = t - Ieee<T>::magic;
     q = bits<I>(t) & 3;
     if constexpr (sizeof(T) == 4) {  // pi/2 in pieces short enough for exact products
@@ -36,7 +36,7 @@ struct Quadrant : Vectors<T, N> {
             (1.0 - 0.5 * z);
     }
   }
-  SINTER_HD V value(I k) const {  // the sine k quarter turns on
+  SINTER_HOST V value(I k) const {  // the sine k quarter turns on
     const V y = (k & 1) ? cos : sin;
     return (k & 2) ? -y : y;
   }
@@ -49,7 +49,7 @@ __attribute__((noinline, cold)) void patch_beyond(const T* x, T* y, int n, T lim
     if (!(std::fabs(x[i]) < limit)) y[i] = f(x[i]);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> within(Lanes<T, N> x, Lanes<T, N> y, T (*f)(T)) {
+SINTER_HOST Lanes<T, N> within(Lanes<T, N> x, Lanes<T, N> y, T (*f)(T)) {
   constexpr T limit = Quadrant<T, N>::limit;
   if (__builtin_expect(any(abs(x) >= Lanes<T, N>(limit)), 0)) {
     T a[N], b[N];
@@ -62,17 +62,17 @@ SINTER_HD Lanes<T, N> within(Lanes<T, N> x, Lanes<T, N> y, T (*f)(T)) {
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> sin(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> sin(Lanes<T, N> x) {
   const Quadrant<T, N> r(x.v);
   return where(x == Lanes<T, N>(T(0)), x, within(x, Lanes<T, N>(r.value(r.q)), +[](T a) { return T(std::sin(a)); }));
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> cos(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> cos(Lanes<T, N> x) {
   const Quadrant<T, N> r(x.v);
   return within(x, Lanes<T, N>(r.value(r.q + 1)), +[](T a) { return T(std::cos(a)); });
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> tan(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> tan(Lanes<T, N> x) {
   const Quadrant<T, N> r(x.v);
   const auto odd = (r.q & 1) != 0;
   const Lanes<T, N> y = (odd ? -r.cos : r.sin) / (odd ? r.sin : r.cos);
@@ -82,7 +82,7 @@ SINTER_HD Lanes<T, N> tan(Lanes<T, N> x) {
 // ---- The angle of the point (x, y), both positive or zero
 
 template <class T, int N>
-SINTER_HD typename Lanes<T, N>::V angle(typename Lanes<T, N>::V y, typename Lanes<T, N>::V x) {
+SINTER_HOST typename Lanes<T, N>::V angle(typename Lanes<T, N>::V y, typename Lanes<T, N>::V x) {
   using V = typename Lanes<T, N>::V;
   constexpr T quarter = T(0.78539816339744830962), half = T(1.57079632679489661923);
   constexpr T quarter_rest = sizeof(T) == 4 ? T(-2.1855694e-8) : T(3.0616169978683829431e-17), half_rest = 2 * quarter_rest;
@@ -106,7 +106,7 @@ SINTER_HD typename Lanes<T, N>::V angle(typename Lanes<T, N>::V y, typename Lane
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> atan2(Lanes<T, N> y, Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> atan2(Lanes<T, N> y, Lanes<T, N> x) {
   using L = Lanes<T, N>;
   using V = typename L::V;
   constexpr T pi = T(3.14159265358979323846), pi_rest = sizeof(T) == 4 ? T(-8.7422777e-8) : T(1.2246467991473531772e-16);
@@ -125,16 +125,16 @@ SINTER_HD Lanes<T, N> atan2(Lanes<T, N> y, Lanes<T, N> x) {
 }
 
 template <class T, int N>
-SINTER_HD Lanes<T, N> atan(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> atan(Lanes<T, N> x) {
   return copysign(Lanes<T, N>(angle<T, N>(abs(x).v, Lanes<T, N>(T(1)).v)), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> asin(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> asin(Lanes<T, N> x) {
   const Lanes<T, N> one(T(1)), side = sqrt((one - x) * (one + x));
   return copysign(Lanes<T, N>(angle<T, N>(abs(x).v, side.v)), x);
 }
 template <class T, int N>
-SINTER_HD Lanes<T, N> acos(Lanes<T, N> x) {
+SINTER_HOST Lanes<T, N> acos(Lanes<T, N> x) {
   const Lanes<T, N> one(T(1)), side = sqrt((one - x) * (one + x));
   return atan2(side, x);
 }

@@ -17,9 +17,9 @@ struct Sum {
   template <class T>
   SINTER_HD static T combine(T a, T b) { return a + b; }
   template <class T>
-  static T neutral() { return T(0); }
+  SINTER_HD static T neutral() { return T(0); }
   template <class T, int N>
-  SINTER_HD static T horizontal(const Lanes<T, N>& v) { return sum(v); }
+  SINTER_HOST static T horizontal(const Lanes<T, N>& v) { return sum(v); }
 };
 
 struct Prod {
@@ -28,9 +28,9 @@ struct Prod {
   template <class T>
   SINTER_HD static T combine(T a, T b) { return a * b; }
   template <class T>
-  static T neutral() { return T(1); }
+  SINTER_HD static T neutral() { return T(1); }
   template <class T, int N>
-  SINTER_HD static T horizontal(const Lanes<T, N>& v) { return prod(v); }
+  SINTER_HOST static T horizontal(const Lanes<T, N>& v) { return prod(v); }
 };
 
 // Greatest and least; a NaN wins over any number.
@@ -40,12 +40,12 @@ struct Amax {
   template <class T>
   SINTER_HD static T combine(T a, T b) { return max(a, b); }
   template <class T>
-  static T neutral() {
+  SINTER_HD static T neutral() {
     if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
     else return std::numeric_limits<T>::lowest();
   }
   template <class T, int N>
-  SINTER_HD static T horizontal(const Lanes<T, N>& v) { return max(v); }
+  SINTER_HOST static T horizontal(const Lanes<T, N>& v) { return max(v); }
 };
 struct Amin {
   static constexpr const char* name = "amin";
@@ -53,12 +53,12 @@ struct Amin {
   template <class T>
   SINTER_HD static T combine(T a, T b) { return min(a, b); }
   template <class T>
-  static T neutral() {
+  SINTER_HD static T neutral() {
     if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::infinity();
     else return std::numeric_limits<T>::max();
   }
   template <class T, int N>
-  SINTER_HD static T horizontal(const Lanes<T, N>& v) { return min(v); }
+  SINTER_HOST static T horizontal(const Lanes<T, N>& v) { return min(v); }
 };
 
 // Of dtype bool; of nothing, true and false.
