@@ -52,9 +52,7 @@ auto grad_of(const std::tuple<Out...>& outputs, std::vector<Ref<TensorImpl>> see
 // d output / d inputs, the output being a scalar. auto [gx, gw] = grad(loss, std::tie(x, w)).
 template <class T, class... In>
 auto grad(const Tensor<T, 0>& output, const std::tuple<In...>& inputs, GradOptions options = {}) {
-  Leaf<T, 0> one(TensorImpl::empty(dtype_of<T>(), Shape<0>{}));
-  *one.data() = T(1);
-  return grad_of(std::tuple<Tensor<T, 0>>(output), {one.impl}, inputs, options);
+  return grad_of(std::tuple<Tensor<T, 0>>(output), {scalar_of(T(1), output.device())}, inputs, options);
 }
 // One input: its gradient.
 template <class T, class U, int R>

@@ -67,7 +67,7 @@ class Cache {
   }
 
   // Gives what is cached (by this thread and by all) back to the system.
-  static void release() noexcept {
+  [[gnu::cold]] static void release() noexcept {
     if (Local* local = current()) local->flush();
     Shared& shared = global();
     std::lock_guard<std::mutex> lock(shared.mutex);
@@ -106,7 +106,7 @@ class Cache {
     Local *next = nullptr, *previous = nullptr;
 
     void add(std::int64_t bytes) { allocated.store(allocated.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed); }
-    void flush() noexcept {
+    [[gnu::cold]] void flush() noexcept {
       Shared& shared = global();
       std::lock_guard<std::mutex> lock(shared.mutex);
       for (int c = 0; c < classes; ++c) {
@@ -118,7 +118,7 @@ class Cache {
         count[c] = 0;
       }
     }
-    Local() {
+    [[gnu::cold]] Local() {
       Shared& shared = global();
       std::lock_guard<std::mutex> lock(shared.mutex);
       next = shared.first;
@@ -126,7 +126,7 @@ class Cache {
       shared.first = this;
       current() = this;
     }
-    ~Local() {
+    [[gnu::cold]] ~Local() {
       current() = nullptr;
       ended() = true;
       flush();
@@ -147,7 +147,7 @@ class Cache {
     thread_local bool gone = false;
     return gone;
   }
-  static void note(std::int64_t bytes) {
+  [[gnu::noinline]] static void note(std::int64_t bytes) {
     if (!ended()) {
       thread_local Local local;
       local.add(bytes);
@@ -156,7 +156,7 @@ class Cache {
     }
   }
 
-  static void* allocate_shared(int c, std::size_t bytes) {
+  [[gnu::noinline]] static void* allocate_shared(int c, std::size_t bytes) {
     void* p = nullptr;
     if (cache_enabled) {
       Shared& shared = global();
@@ -170,7 +170,7 @@ class Cache {
     note(std::int64_t(bytes));
     return p;
   }
-  static void free_shared(void* p, int c, std::size_t bytes) noexcept {
+  [[gnu::noinline]] static void free_shared(void* p, int c, std::size_t bytes) noexcept {
     note(-std::int64_t(bytes));
     if (!cache_enabled) return system_free(p, class_bytes(c));
     Shared& shared = global();
@@ -204,7 +204,7 @@ class Cache {
   // sets of the first cache, which has no more ways than a fused gradient has arrays.
   static constexpr std::size_t page = 4096, huge_page = 2 << 20, stagger = 5 * 64, stagger_count = 12, stagger_from = 256 << 10;
 
-  static void* system_allocate(std::size_t bytes) {
+  [[gnu::cold]] static void* system_allocate(std::size_t bytes) {
     static std::atomic<unsigned> next{0};
     const bool huge = bytes >= 2 * huge_page, staggered = bytes >= stagger_from;
     const std::size_t align = huge ? huge_page : staggered ? page : 64;
@@ -226,7 +226,7 @@ class Cache {
     }
     return staggered ? static_cast<char*>(p) + next.fetch_add(1, std::memory_order_relaxed) % stagger_count * stagger : p;
   }
-  static void system_free(void* p, std::size_t bytes) noexcept {
+  [[gnu::cold]] static void system_free(void* p, std::size_t bytes) noexcept {
     global().reserved.fetch_sub(std::int64_t(bytes));
     std::free(bytes >= stagger_from ? reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(p) & ~std::uintptr_t(page - 1)) : p);
   }

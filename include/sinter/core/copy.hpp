@@ -21,7 +21,7 @@ inline bool is_dense(const TensorImpl& t) {
 
 inline bool same_shape(const TensorImpl& a, const TensorImpl& b) { return a.shape() == b.shape(); }
 
-// The element at a byte address.
+// The element at a byte address of the host.
 inline double widened(DType t, const void* p) {
   switch (t) {
     case DType::boolean: return *static_cast<const bool*>(p);
@@ -47,13 +47,9 @@ inline void store_as(DType t, void* p, double x) {
   }
 }
 
-// to[...] = from[...], of one shape, any layouts and dtypes.
-inline void copy_elements(TensorImpl& to, const TensorImpl& from) {
+// Element by element, for what copy_elements() does not know better.
+[[gnu::cold]] inline void copy_strided(TensorImpl& to, const TensorImpl& from) {
   const std::int64_t n = to.numel(), wt = size_of(to.dtype), wf = size_of(from.dtype);
-  if (to.dtype == from.dtype && is_dense(to) && is_dense(from)) {
-    if (n > 0) std::memcpy(to.data, from.data, std::size_t(n * wt));
-    return;
-  }
   std::int64_t index[max_rank] = {}, at_to = 0, at_from = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     char* p = static_cast<char*>(to.data) + at_to * wt;
@@ -71,7 +67,7 @@ inline void copy_elements(TensorImpl& to, const TensorImpl& from) {
 }
 
 // A fresh dense tensor.
-inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape) {
+inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape, Device device = {}) {
   Ref<TensorImpl> t = Ref<TensorImpl>::adopt(new TensorImpl);
   t->dtype = dtype;
   t->rank = shape.rank;
@@ -81,15 +77,47 @@ inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape) {
     t->strides[i] = step;
     step *= shape.d[i];
   }
-  t->storage = Storage::allocate(std::size_t(step) * std::size_t(size_of(dtype)));
+  t->storage = Storage::allocate(std::size_t(step) * std::size_t(size_of(dtype)), device);
   t->data = t->storage->data;
   return t;
 }
-// A dense copy, in the same dtype or another.
-inline Ref<TensorImpl> dense_clone(const TensorImpl& t, DType dtype) {
-  Ref<TensorImpl> copy = empty_dense(dtype, t.shape());
+
+inline void copy_elements(TensorImpl& to, const TensorImpl& from);
+
+// to[...] = from[...] within a device, of one shape, any layouts and dtypes.
+inline DeviceKernel<void(const TensorImpl& to, const TensorImpl& from)> copy_on_device{"copy"};
+// The same where at least one of the two is not on the CPU. Between devices goes dense memory of one dtype only.
+[[gnu::cold]] inline void copy_across(TensorImpl& to, const TensorImpl& from) {
+  const Device there = to.device(), here = from.device();
+  if (to.numel() == 0) return;
+  if (to.dtype == from.dtype && is_dense(to) && is_dense(from)) {
+    const Backend& backend = backend_of("copy", there.is_cpu() ? here : there);
+    return backend.copy(to.data, there.is_cpu() ? -1 : there.index, from.data, here.is_cpu() ? -1 : here.index,
+                        std::size_t(to.numel() * size_of(to.dtype)));
+  }
+  if (there == here) return copy_on_device(to, from);
+  const bool as_target = size_of(to.dtype) < size_of(from.dtype);  // the fewer bytes travel
+  const Ref<TensorImpl> packed = empty_dense(as_target ? to.dtype : from.dtype, from.shape(), here);
+  copy_elements(*packed, from);
+  if (is_dense(to) && to.dtype == packed->dtype) return copy_elements(to, *packed);
+  const Ref<TensorImpl> arrived = empty_dense(packed->dtype, from.shape(), there);
+  copy_elements(*arrived, *packed);
+  copy_elements(to, *arrived);
+}
+
+// to[...] = from[...], of one shape, any layouts, dtypes and devices.
+inline void copy_elements(TensorImpl& to, const TensorImpl& from) {
+  if (!to.device().is_cpu() || !from.device().is_cpu()) return copy_across(to, from);
+  if (to.dtype != from.dtype || !is_dense(to) || !is_dense(from)) return copy_strided(to, from);
+  if (const std::int64_t n = to.numel(); n > 0) std::memcpy(to.data, from.data, std::size_t(n * size_of(to.dtype)));
+}
+
+// A dense copy, in the same dtype or another, on the same device or another.
+[[gnu::noinline]] inline Ref<TensorImpl> dense_clone(const TensorImpl& t, DType dtype, Device device) {
+  Ref<TensorImpl> copy = empty_dense(dtype, t.shape(), device);
   copy_elements(*copy, t);
   return copy;
 }
+inline Ref<TensorImpl> dense_clone(const TensorImpl& t, DType dtype) { return dense_clone(t, dtype, t.device()); }
 
 }  // namespace sinter

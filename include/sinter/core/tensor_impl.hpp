@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "sinter/core/backend.hpp"
 #include "sinter/core/cache.hpp"
 #include "sinter/core/config.hpp"
 #include "sinter/core/device.hpp"
@@ -47,6 +48,16 @@ struct alignas(64) Storage : Pooled {
     s->bytes = bytes;
     return s;
   }
+  static Ref<Storage> allocate(std::size_t bytes, Device device) { return device.is_cpu() ? allocate(bytes) : allocate_on(device, bytes); }
+  [[gnu::noinline, gnu::cold]] static Ref<Storage> allocate_on(Device device, std::size_t bytes) {
+    const Backend& backend = backend_of("empty", device);
+    Ref<Storage> s = Ref<Storage>::adopt(new Storage);
+    s->data = backend.allocate(device.index, bytes);
+    s->bytes = bytes;
+    s->device = device;
+    s->release = [](Storage& t) { cuda_backend->deallocate(t.device.index, t.data, t.bytes); };
+    return s;
+  }
   [[gnu::noinline]] friend void destroy(Storage* s) {
     if (s->release) {
       s->release(*s);
@@ -79,6 +90,9 @@ struct HookList {
   HookList(const HookList&) = delete;
   HookList& operator=(const HookList&) = delete;
   ~HookList() {
+    if (first) clear();
+  }
+  [[gnu::cold]] void clear() {
     while (Hook* h = first) {
       first = h->next;
       h->drop(h->state);
@@ -96,7 +110,7 @@ struct HookList {
       if (h->id == id) h->call = nullptr;
     sweep();
   }
-  void sweep() {
+  [[gnu::cold]] void sweep() {
     for (Hook** at = &first; *at && running == 0;) {
       Hook* h = *at;
       if (h->call) {
@@ -118,6 +132,7 @@ struct Node {
     TensorImpl* tensor = nullptr;  // while it is alive
     DType dtype = DType::float32;
     int rank = 0;
+    Device device;
     std::int64_t sizes[max_rank] = {};
     bool retain = false;  // store the gradient in the tensor's grad, as leaves do
     HookList hooks;
@@ -167,6 +182,7 @@ struct TensorImpl : Pooled {
     return n;
   }
   ShapeView shape() const { return {sizes, rank}; }
+  Device device() const { return storage->device; }
 
   template <int R>
   static Ref<TensorImpl> make(DType dtype, const Layout<R>& layout, Ref<Storage> storage, void* base) {
@@ -183,11 +199,11 @@ struct TensorImpl : Pooled {
     return t;
   }
   template <int R>
-  static Ref<TensorImpl> empty(DType dtype, const Shape<R>& sizes) {
+  static Ref<TensorImpl> empty(DType dtype, const Shape<R>& sizes, Device device = {}) {
     std::int64_t bytes = size_of(dtype);
     for (int i = 0; i < R; ++i)
       if (__builtin_mul_overflow(bytes, sizes[i], &bytes)) fail_too_large(ShapeView(sizes));
-    Ref<Storage> storage = Storage::allocate(std::size_t(bytes));
+    Ref<Storage> storage = Storage::allocate(std::size_t(bytes), device);
     void* data = storage->data;
     return make(dtype, Layout<R>::contiguous(sizes), std::move(storage), data);
   }

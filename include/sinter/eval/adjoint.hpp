@@ -11,6 +11,7 @@ inline namespace SINTER_ABI {
 // What flows into the root of an expression, source `From` on being the upstream tensors.
 template <class T, int From>
 struct Direct {  // the gradient of the result itself
+  using type = T;
   static constexpr int sources = 1;
   static constexpr double scale = 1;
   static constexpr bool needs_value = false;
@@ -23,6 +24,7 @@ struct WithResult : Direct<T, From> {  // the same, followed by the result, for 
 };
 template <class T, int From>
 struct Scaled {  // the same, times a number: sums and means
+  using type = T;
   static constexpr int sources = 1;
   static constexpr bool needs_value = false;
   compute_t<T> scale;
@@ -31,6 +33,7 @@ struct Scaled {  // the same, times a number: sums and means
 };
 template <class T, int From>
 struct Tied {  // to the elements that equal the greatest (or least); upstream: gradient / number of ties, the extremum
+  using type = T;
   static constexpr int sources = 2;
   static constexpr bool needs_value = true;
   template <class Context, class Value>
@@ -40,6 +43,7 @@ struct Tied {  // to the elements that equal the greatest (or least); upstream: 
 };
 template <class T, int From>
 struct OfOthers {  // the product of the others; upstream: gradient * product, gradient * product without its only zero
+  using type = T;
   static constexpr int sources = 2;
   static constexpr bool needs_value = true;
   template <class Context, class Value>
@@ -62,7 +66,7 @@ inline void set_sum(Target& t, DType computed) {
 }
 
 // Appends the gradients of n leaves to what a loop writes; returns which are wanted, as bits.
-inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n) {
+[[gnu::noinline]] inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n) {
   unsigned wanted = 0;
   for (int k = 0; k < n; ++k) {
     Target& t = space.add_target();
@@ -80,7 +84,7 @@ inline unsigned add_gradients(Space& space, const GradientTarget* targets, int n
     broadcast_strides(t.stride, space.rank, grad);
     set_sum(t, grad.dtype);
     for (int i = 0; i < space.rank; ++i) t.folds = t.folds || (t.stride[i] == 0 && space.size[i] != 1);
-    if (t.folds && !t.adds) t.fill(t.data, t.numel);
+    space.device = grad.device();
   }
   return wanted;
 }
@@ -97,7 +101,7 @@ void adjoint(const E& e, const P& p, const std::int64_t* shape, Up up, const Sou
   const unsigned wanted = add_gradients(space, targets, E::leaves);
   for (int k = 0; k < Up::sources; ++k) space.source[space.sources++] = upstream[k];
   const cpu::Adjoint<P, Up> a{p, up, wanted};
-  launch(space, cpu::adjoint_kernel<P, Up>, &a, sizeof(a), cpu::block_of<P>, in.at, E::leaves, later);
+  launch(space, adjoint_kernel<P, Up>, &a, sizeof(a), in.at, E::leaves, later);
 }
 
 // Adds x to the elements of a dense tensor (`numel` from `base` on) that `view` shows, once for each time it shows them.
@@ -117,10 +121,9 @@ void fold_into(void* base, std::int64_t numel, const Layout<R>& view, const Leaf
     t.stride[i] = view.sizes[i] == 1 ? 0 : view.strides[i];
     t.folds = t.folds || (t.stride[i] == 0 && view.sizes[i] != 1);
   }
-  space.collapse();
   using P = plan::Leaf<T, 0>;
   const P p{};
-  Driver(space, cpu::reduce_kernel<op::Sum, P>, &p, cpu::block_of<P>).run();
+  launch(space, reduce_kernel<op::Sum, P>, &p, sizeof(P), nullptr, 0, nullptr);
 }
 
 }  // namespace SINTER_ABI

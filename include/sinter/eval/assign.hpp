@@ -2,7 +2,7 @@
 // Evaluation without a graph: allocate, lower, and run on the device where the operands are. The one branch on device.
 #pragma once
 
-#include "sinter/eval/cpu.hpp"
+#include "sinter/eval/fused.hpp"
 #include "sinter/eval/operands.hpp"
 #include "sinter/eval/stages.hpp"
 #include "sinter/expr/reduce.hpp"
@@ -23,21 +23,21 @@ void assign(const Leaf<T, R>& out, const E& e, Stages* later = nullptr) {
   add_target(space, *out.impl);
   const auto p = plan::lower<0>(e);
   using P = std::decay_t<decltype(p)>;
-  launch(space, cpu::map_kernel<P, T>, &p, sizeof(P), cpu::block_of<P>, in.at, E::leaves, later);
+  launch(space, map_kernel<P, T>, &p, sizeof(P), in.at, E::leaves, later);
 }
 
 // The value of a fused expression in a fresh tensor, outside of the graph.
 template <class E>
 auto compute(const E& e, Stages* later = nullptr) {
   using T = typename E::value_type;
-  common_device("eval", Operands<E>(e).at, E::leaves);
-  Leaf<T, E::rank> out(TensorImpl::empty(dtype_of<T>(), e.shape()));
+  const Device device = common_device("eval", Operands<E>(e).at, E::leaves);
+  Leaf<T, E::rank> out(TensorImpl::empty(dtype_of<T>(), e.shape(), device));
   assign(out, e, later);
   return out;
 }
 
 // The strides of a dense result walked along the operand's space: 0 where dimensions were reduced.
-inline void reduced_strides(std::int64_t* stride, int rank, const TensorImpl& result, unsigned mask, bool keep) {
+[[gnu::noinline]] inline void reduced_strides(std::int64_t* stride, int rank, const TensorImpl& result, unsigned mask, bool keep) {
   for (int i = 0, o = 0; i < rank; ++i) {
     const bool gone = (mask >> i) & 1u;
     stride[i] = gone ? 0 : result.strides[o];
@@ -45,7 +45,7 @@ inline void reduced_strides(std::int64_t* stride, int rank, const TensorImpl& re
   }
 }
 
-// What a fold writes, set to the neutral element.
+// What a fold writes.
 template <class Reducer, class C>
 void add_fold(Space& space, const TensorImpl& out, unsigned mask, bool keep) {
   Target& t = space.add_target();
@@ -56,7 +56,6 @@ void add_fold(Space& space, const TensorImpl& out, unsigned mask, bool keep) {
   t.fold = cpu::fold<Reducer, C>;
   t.fill = cpu::fill<Reducer, C>;
   reduced_strides(t.stride, space.rank, out, mask, keep);
-  t.fill(t.data, t.numel);
 }
 
 // The value of a reduction whose operand is free of heavy nodes.
@@ -66,8 +65,8 @@ auto compute(const Reduce<Reducer, E, K, Keep>& r, Stages* later = nullptr) {
   using C = compute_t<T>;
   constexpr int R = Reduce<Reducer, E, K, Keep>::rank;
   const Operands<E> in(r.e);
-  common_device(Reducer::name, in.at, E::leaves);
-  Leaf<C, R> out(TensorImpl::empty(dtype_of<C>(), r.sizes));
+  const Device device = common_device(Reducer::name, in.at, E::leaves);
+  Leaf<C, R> out(TensorImpl::empty(dtype_of<C>(), r.sizes, device));
   Space space;
   const auto shape = r.e.shape();
   start(space, E::rank, shape.d);
@@ -75,18 +74,15 @@ auto compute(const Reduce<Reducer, E, K, Keep>& r, Stages* later = nullptr) {
   add_fold<Reducer, C>(space, *out.impl, r.mask, Keep);
   const auto p = plan::lower<0>(r.e);
   using P = std::decay_t<decltype(p)>;
-  Stage* kept = launch(space, cpu::reduce_kernel<Reducer, P>, &p, sizeof(P), cpu::block_of<P>, in.at, E::leaves, later);
-  const std::int64_t n = r.sizes.numel();
-  if (r.scale != 1) {
-    if (kept) kept->scale = r.scale, kept->multiply = cpu::multiply<C>;
-    else cpu::multiply<C>(static_cast<char*>(out.impl->data), n, r.scale);
-  }
+  space.scale = r.scale;
+  space.multiply = cpu::multiply<C>;
+  launch(space, reduce_kernel<Reducer, P>, &p, sizeof(P), in.at, E::leaves, later);
   if constexpr (std::is_same_v<C, T>) {
     return out;
   } else {
-    if (kept) later->run();
-    Leaf<T, R> narrow(TensorImpl::empty(dtype_of<T>(), r.sizes));
-    for (std::int64_t i = 0; i < n; ++i) narrow.data()[i] = T(out.data()[i]);
+    if (later) later->run();
+    Leaf<T, R> narrow(TensorImpl::empty(dtype_of<T>(), r.sizes, device));
+    copy_elements(*narrow.impl, *out.impl);
     return narrow;
   }
 }

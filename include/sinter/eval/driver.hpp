@@ -101,7 +101,7 @@ class Driver {
 
   // A fixed number of chunks, each folding into a buffer of its own where chunks overlap; then the buffers are folded in
   // order. Neither the chunks nor the order depend on the number of threads.
-  void run_folding(std::int64_t total) {
+  [[gnu::cold]] void run_folding(std::int64_t total) {  // its loops are walk()'s
     std::int64_t by_rows = 0, by_columns = 0;
     for (int t = 0; t < s_.targets; ++t) {
       if (overlaps(s_.target[t], true)) by_rows += s_.target[t].numel;
@@ -218,7 +218,7 @@ class Driver {
 
   // A long fold is cut into stretches, whose results are folded in turn: rounding errors grow with neither alone.
   static constexpr std::int64_t stretch = 4096;
-  void run_row(const char* const* src, const std::int64_t* step, char* const* dst, const int* mode, std::int64_t n, bool whole) const {
+  [[gnu::noinline]] void run_row(const char* const* src, const std::int64_t* step, char* const* dst, const int* mode, std::int64_t n, bool whole) const {
     if (whole || n <= stretch) return kernel_(plan_, src, step, dst, mode, {n});
     const int last = s_.rank - 1;
     for (std::int64_t j = 0; j < n; j += stretch) {
@@ -241,7 +241,7 @@ class Driver {
 
     Stage(const Driver& driver, const int* m) : d(driver), mode(m) {}
 
-    void add(const char* const* src, char* const* dst, std::int64_t begin, std::int64_t end) {
+    [[gnu::noinline]] void add(const char* const* src, char* const* dst, std::int64_t begin, std::int64_t end) {
       const int last = d.s_.rank - 1;
       while (begin < end) {
         const std::int64_t count = std::min<std::int64_t>(end - begin, stage - fill);
@@ -297,7 +297,7 @@ class Driver {
   static void copy_words(char* to, const char* from, std::int64_t to_stride, std::int64_t from_stride, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) std::memcpy(to + i * to_stride * std::int64_t(sizeof(Word)), from + i * from_stride * std::int64_t(sizeof(Word)), sizeof(Word));
   }
-  static void copy_strided(char* to, const char* from, std::int64_t ts, std::int64_t fs, int bytes, std::int64_t n) {
+  [[gnu::noinline]] static void copy_strided(char* to, const char* from, std::int64_t ts, std::int64_t fs, int bytes, std::int64_t n) {
     if (ts == 1 && fs == 1) std::memcpy(to, from, std::size_t(n * bytes));
     else if (bytes == 4) copy_words<std::uint32_t>(to, from, ts, fs, n);
     else if (bytes == 8) copy_words<std::uint64_t>(to, from, ts, fs, n);

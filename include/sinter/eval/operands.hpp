@@ -16,7 +16,7 @@ inline DType compute_dtype(DType t) { return t == DType::float16 || t == DType::
 using Operand = const Ref<TensorImpl>*;
 
 // Every tensor of an expression must be where the result will be.
-inline Device common_device(const char* what, const Operand* in, int n) {
+[[gnu::noinline]] inline Device common_device(const char* what, const Operand* in, int n) {
   Device device;
   for (int k = 0; k < n; ++k) {
     if (!*in[k]) fail<Error>(what, ": an operand is an undefined tensor");
@@ -24,7 +24,6 @@ inline Device common_device(const char* what, const Operand* in, int n) {
     if (k > 0 && d != device) fail<DeviceError>(what, ": operands on different devices, ", device, " and ", d);
     device = d;
   }
-  if (!device.is_cpu()) fail<DeviceError>(what, ": no backend for ", device, " in this program");
   return device;
 }
 
@@ -47,15 +46,16 @@ inline void add_source(Space& space, const Ref<TensorImpl>& t) {
   Source& s = space.source[space.sources++];
   s.data = t ? static_cast<const char*>(t->data) : reinterpret_cast<const char*>(&nothing);
   s.bytes = t ? size_of(t->dtype) : 1;
-  if (t) broadcast_strides(s.stride, space.rank, *t);
+  if (t) space.device = t->device(), broadcast_strides(s.stride, space.rank, *t);
   else std::fill_n(s.stride, space.rank, 0);
 }
-inline void add_sources(Space& space, const Operand* in, int n) {
+[[gnu::noinline]] inline void add_sources(Space& space, const Operand* in, int n) {
   for (int k = 0; k < n; ++k) add_source(space, *in[k]);
 }
 // A tensor of the space's own shape to be written.
 inline void add_target(Space& space, const TensorImpl& t) {
   Target& o = space.add_target();
+  space.device = t.device();
   o.data = static_cast<char*>(t.data);
   o.bytes = size_of(t.dtype);
   broadcast_strides(o.stride, space.rank, t);

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
-#include <new>
 #include <utility>
 
 #include "sinter/core/config.hpp"
+#include "sinter/core/device.hpp"
 #include "sinter/core/shape.hpp"
 
 namespace sinter {
@@ -49,6 +49,9 @@ struct Space {
   int rank = 0;
   int sources = 0;
   Count targets;
+  Device device;
+  double scale = 1;                                                // of the first target once it is folded: means
+  void (*multiply)(char* to, std::int64_t n, double by) = nullptr;  // that does it
   std::int64_t size[max_rank];
   Source source[max_sources];
   union {  // the first `targets` of them are there: to set up all sixteen would take longer than a small loop
@@ -57,7 +60,7 @@ struct Space {
   Space() {}
   // Becomes o; what o does not use is not touched.
   void copy(const Space& o) {
-    rank = o.rank, sources = o.sources, targets = o.targets;
+    rank = o.rank, sources = o.sources, targets = o.targets, device = o.device, scale = o.scale, multiply = o.multiply;
     std::copy_n(o.size, rank, size);
     std::copy_n(o.source, sources, source);
     for (int t = 0; t < targets; ++t) new (&target[t]) Target(o.target[t]);

@@ -18,8 +18,6 @@ struct Stage {
   Space space;  // not collapsed: its first dimensions are the rows
   Kernel kernel;
   int block;
-  double scale = 1;                                                // of the targets once they are folded: means
-  void (*multiply)(char* to, std::int64_t n, double by) = nullptr;
   int held = 0;
   alignas(Ref<Storage>) unsigned char memory[sizeof(Ref<Storage>) * max_sources];  // `held` handles: of its sources
   alignas(64) unsigned char plan[plan_bytes];
@@ -37,7 +35,7 @@ struct Stage {
     const Target first = space.target[0];
     space.collapse();
     Driver(space, kernel, plan, block).run();
-    if (scale != 1) multiply(first.data, first.numel, scale);
+    if (space.scale != 1) space.multiply(first.data, first.numel, space.scale);
   }
 };
 
@@ -95,12 +93,12 @@ class Stages {
 
   // Limits `dims` to those along which operands a and b, the same memory, lie at the same place. Two that fold into the
   // same elements do not disturb each other.
-  static void limit_dims(int& dims, const std::int64_t* size, const std::int64_t* a, const std::int64_t* b, bool both_fold) {
+  [[gnu::noinline]] static void limit_dims(int& dims, const std::int64_t* size, const std::int64_t* a, const std::int64_t* b, bool both_fold) {
     for (int d = 0; d < dims; ++d)
       if (size[d] != 1 && (a[d] != b[d] || (a[d] == 0 && !both_fold))) dims = d;
   }
   // The stride of rows made of the first dimensions; limits their number to those that an operand walks as one.
-  static std::int64_t row_stride(int& dims, const std::int64_t* size, const std::int64_t* stride) {
+  [[gnu::noinline]] static std::int64_t row_stride(int& dims, const std::int64_t* size, const std::int64_t* stride) {
     std::int64_t inner = 0, extent = 1;
     bool any = false;
     for (int d = dims - 1; d >= 0; --d) {
@@ -116,8 +114,8 @@ class Stages {
     return inner;
   }
 
-  // Whether the stages [begin, end) may run row by row, and how.
-  bool match(int begin, int end, RowShape& shape) {
+  // Whether the stages [begin, end) may run row by row, and how. (Cold, as all that prepares passes over much memory: small code.)
+  [[gnu::cold]] bool match(int begin, int end, RowShape& shape) {
     const Space& first = at(begin).space;
     int dims = first.rank;
     for (int i = begin + 1; i < end; ++i) {
@@ -139,7 +137,7 @@ class Stages {
             if (const Target& v = s.target[k]; v.wanted && v.data == w.data)
               limit_dims(dims, first.size, w.stride, v.stride, w.folds && v.folds);
         }
-        if (at(i).scale != 1) limit_dims(dims, first.size, w.stride, w.stride, false);
+        if (at(i).space.scale != 1) limit_dims(dims, first.size, w.stride, w.stride, false);
       }
     for (int i = begin; i < end; ++i) {
       const Space& s = at(i).space;
@@ -156,7 +154,7 @@ class Stages {
     return bytes <= longest_row;
   }
   // What one row touches, memory that several stages share counted once.
-  std::int64_t bytes_of_row(int begin, int end, int dims) {
+  [[gnu::cold]] std::int64_t bytes_of_row(int begin, int end, int dims) {
     std::int64_t bytes = 0;
     for (int i = begin; i < end; ++i) {
       const Space& s = at(i).space;
@@ -172,7 +170,7 @@ class Stages {
     }
     return bytes;
   }
-  bool known(int begin, int end, const char* data) {
+  [[gnu::noinline]] bool known(int begin, int end, const char* data) {
     for (int i = begin; i < end; ++i) {
       const Space& s = at(i).space;
       for (int k = 0; k < s.sources; ++k)
@@ -190,7 +188,7 @@ class Stages {
     char* base[max_leaves];                                          // where the targets begin for this group of rows
     std::int64_t inner = 1;                                          // elements of the folded target in a row
 
-    void prepare(const Stage& stage, int dims, std::int64_t count) {
+    [[gnu::cold]] void prepare(const Stage& stage, int dims, std::int64_t count) {
       const Space& from = stage.space;
       space.rank = from.rank - dims + 1;
       space.sources = from.sources;
@@ -210,7 +208,7 @@ class Stages {
         target_step[t] = space.target[t].stride[0] * from.target[t].bytes;
         for (int d = dims; d < from.rank; ++d) space.target[t].stride[d - dims + 1] = from.target[t].stride[d];
       }
-      if (stage.scale != 1) inner = space.target[0].stride[0];
+      if (stage.space.scale != 1) inner = space.target[0].stride[0];
       space.collapse();
     }
     void run(const Stage& stage, std::int64_t row) {
@@ -227,7 +225,7 @@ class Stages {
     char* of(std::int64_t group) const { return static_cast<char*>(memory->data) + group * target->numel * target->bytes; }
   };
 
-  void run_rows(int begin, int end, const RowShape& shape) {
+  [[gnu::cold]] void run_rows(int begin, int end, const RowShape& shape) {
     std::int64_t total = 0, shared_elements = 0;
     Shared shared[limit * max_leaves];
     int shared_count = 0;
@@ -263,7 +261,7 @@ class Stages {
           OnRows& rows = on[i - begin];
           if (n != prepared) rows.prepare(at(i), shape.dims, n);
           rows.run(at(i), row);
-          if (at(i).scale != 1) at(i).multiply(rows.base[0] + row * rows.target_step[0], n * rows.inner, at(i).scale);
+          if (const Space& s = at(i).space; s.scale != 1) s.multiply(rows.base[0] + row * rows.target_step[0], n * rows.inner, s.scale);
         }
         prepared = n;
       }
@@ -285,19 +283,37 @@ class Stages {
   alignas(Stage) unsigned char memory_[sizeof(Stage) * limit];
 };
 
-// Runs a kernel now, or keeps it for later where there is a statement under way that wants so; then its stage is returned.
-inline Stage* launch(Space& space, Kernel kernel, const void* plan, std::size_t bytes, int block, const Operand* in, int n, Stages* later) {
+// A fused kernel: for the CPU, and for a device where this file is compiled for one.
+struct FusedKernel {
+  Kernel cpu;
+  int block;  // lanes that `cpu` takes at a time
+  void (*device)(Space& space, const void* plan);
+};
+[[noreturn]] [[gnu::noinline, gnu::cold]] inline void fail_host_only(Device d) {
+  fail<DeviceError>("an expression on ", d, " in a file that was not compiled by nvcc: move the statement to a .cu file");
+}
+
+// Runs a kernel now, or keeps it for later where there is a statement under way that wants so. Targets that fold begin with the
+// neutral element.
+[[gnu::noinline]] inline void launch(Space& space, const FusedKernel& kernel, const void* plan, std::size_t bytes, const Operand* in, int n, Stages* later) {
+  if (!space.device.is_cpu()) {
+    if (!kernel.device) fail_host_only(space.device);
+    return kernel.device(space, plan);
+  }
+  for (int t = 0; t < space.targets; ++t)
+    if (const Target& w = space.target[t]; w.wanted && w.folds && !w.adds) w.fill(w.data, w.numel);
   // What is small is in the cache anyway, unless it stands between what is not.
   if (later && bytes <= Stage::plan_bytes && (later->count() > 0 || space.numel() >= parallel_threshold)) {
-    Stage& s = later->add(space, kernel, plan, bytes, block);
+    Stage& s = later->add(space, kernel.cpu, plan, bytes, kernel.block);
     for (int k = 0; k < n; ++k)
       if (*in[k]) s.hold((*in[k])->storage);
-    return &s;
+    return;
   }
   if (later) later->run();
+  const Target first = space.target[0];
   space.collapse();
-  Driver(space, kernel, plan, block).run();
-  return nullptr;
+  Driver(space, kernel.cpu, plan, kernel.block).run();
+  if (space.scale != 1) space.multiply(first.data, first.numel, space.scale);
 }
 // What flows into the kernel that was kept last is kept as well.
 template <class... Tensor>

@@ -3,6 +3,10 @@
 // done to each of its tiles while that is in the cache: the product's epilogue.
 #pragma once
 
+#include <array>
+#include <mutex>
+
+#include "sinter/device/dense.hpp"
 #include "sinter/expr/reduce.hpp"
 
 namespace sinter {
@@ -127,16 +131,33 @@ constexpr bool has_epilogue() {
   else return last_product_t<E>::rank == E::rank && !reduces_product<E>() && residue<E>().cuts == 0;
 }
 
+template <int R>
+Shape<R> ones_shape() {
+  Shape<R> one;
+  for (int i = 0; i < R; ++i) one[i] = 1;
+  return one;
+}
 // What a layer without a bias adds: nothing, and its type is that of one with a bias.
 template <class T, int R>
 const Leaf<T, R>& absent_bias() {
   static const Leaf<T, R>& zero = *[] {
-    Shape<R> one;
-    for (int i = 0; i < R; ++i) one[i] = 1;
-    auto* leaf = new Leaf<T, R>(TensorImpl::empty(dtype_of<T>(), one));  // never destroyed: others may outlive it at exit
+    auto* leaf = new Leaf<T, R>(TensorImpl::empty(dtype_of<T>(), ones_shape<R>()));  // never destroyed: others may outlive it at exit
     *leaf->data() = T(0);
     return leaf;
   }();
+  return zero;
+}
+template <class T, int R>
+[[gnu::noinline]] const Leaf<T, R>& absent_bias(Device d) {
+  if (d.is_cpu()) return absent_bias<T, R>();
+  static std::mutex mutex;
+  static auto& zeros = *new std::array<Leaf<T, R>, 64>;
+  std::lock_guard<std::mutex> lock(mutex);
+  Leaf<T, R>& zero = zeros[std::size_t(d.index)];
+  if (!zero.impl) {
+    zero.impl = TensorImpl::empty(dtype_of<T>(), ones_shape<R>(), d);
+    fill_on_device(zero.impl->data, dtype_of<T>(), 1, 0);
+  }
   return zero;
 }
 template <class E>

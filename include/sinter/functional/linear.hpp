@@ -94,7 +94,8 @@ auto linear(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::va
     if (bias.defined() && bias.size(0) != product.weight.size(0))
       fail<ShapeError>("linear: bias of shape ", bias.shape(), " for a weight of shape ", product.weight.shape(), ": ", bias.size(0),
                        " against ", product.weight.size(0), " (axis 0)");
-    return Product<P>(std::move(product)) + (bias.defined() ? static_cast<const Leaf<T, 1>&>(bias) : absent_bias<T, 1>());
+    const Leaf<T, 1> added = bias.defined() ? static_cast<const Leaf<T, 1>&>(bias) : absent_bias<T, 1>(product.x.device());
+    return Product<P>(std::move(product)) + added;
   }
 }
 

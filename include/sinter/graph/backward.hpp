@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sinter/core/copy.hpp"
+#include "sinter/device/dense.hpp"
 #include "sinter/eval/cpu.hpp"
 #include "sinter/eval/stages.hpp"
 #include "sinter/graph/node.hpp"
@@ -21,6 +22,20 @@ struct BackwardPass {
   CachedVector<Ref<TensorImpl>> leaves;  // whose gradient is arriving
   Stages stages;                         // kernels of the statement `group` that have not run yet
   std::uint64_t group = 0;
+
+  void enqueue(const Ref<Node>& node) {
+    queue.push_back(node);
+    std::push_heap(queue.begin(), queue.end(), earlier);
+  }
+  [[gnu::noinline]] Ref<Node> take_latest() {
+    std::pop_heap(queue.begin(), queue.end(), earlier);
+    Ref<Node> node = std::move(queue.back());
+    queue.pop_back();
+    return node;
+  }
+
+ private:
+  static bool earlier(const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; }
 };
 inline BackwardPass*& current_pass() {
   thread_local BackwardPass* pass = nullptr;
@@ -49,7 +64,8 @@ class DetectAnomaly {
   bool before_;
 };
 
-inline void check_anomaly(const TensorImpl& grad) {
+[[gnu::cold]] inline void check_anomaly(const TensorImpl& grad) {
+  if (!grad.device().is_cpu()) return check_anomaly(*dense_clone(grad, grad.dtype, Device::cpu()));
   for (std::int64_t i = 0, n = grad.numel(); i < n; ++i)
     if (const double x = widened(grad.dtype, static_cast<char*>(grad.data) + i * size_of(grad.dtype)); x != x)
       fail<GradError>("backward of ", current_pass()->running, " gave NaN (element ", i, " of a gradient of shape ", grad.shape(), ")");
@@ -69,17 +85,23 @@ void add_elements(T* z, const T* x, const T* y, std::int64_t n) {
   });
 }
 
+// The same for types that have no lanes, element by element.
+[[gnu::cold]] inline void add_widened(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) {
+  const int w = size_of(to.dtype);
+  const auto at = [w](const TensorImpl& t, std::int64_t i) { return static_cast<char*>(t.data) + i * w; };
+  for (std::int64_t i = 0, n = to.numel(); i < n; ++i) store_as(to.dtype, at(to, i), widened(a.dtype, at(a, i)) + widened(b.dtype, at(b, i)));
+}
+
 // to = a + b for dense gradients of one shape.
 inline void add_dense(TensorImpl& to, const TensorImpl& a, const TensorImpl& b) {
   const std::int64_t n = to.numel();
+  if (!to.device().is_cpu()) return add_on_device(to.data, a.data, b.data, to.dtype, n);
   if (to.dtype == DType::float32) {
     add_elements(static_cast<float*>(to.data), static_cast<const float*>(a.data), static_cast<const float*>(b.data), n);
   } else if (to.dtype == DType::float64) {
     add_elements(static_cast<double*>(to.data), static_cast<const double*>(a.data), static_cast<const double*>(b.data), n);
   } else {
-    const int w = size_of(to.dtype);
-    const auto at = [w](const TensorImpl& t, std::int64_t i) { return static_cast<char*>(t.data) + i * w; };
-    for (std::int64_t i = 0; i < n; ++i) store_as(to.dtype, at(to, i), widened(a.dtype, at(a, i)) + widened(b.dtype, at(b, i)));
+    add_widened(to, a, b);
   }
 }
 
@@ -122,7 +144,7 @@ struct NotDifferentiable {
 }
 
 // sum += g; g is dense and may be taken over. A sum that somebody else also holds is replaced, never changed.
-inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
+[[gnu::noinline]] inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
   if (!sum) {
     sum = std::move(g);
     return;
@@ -133,13 +155,13 @@ inline void accumulate(Ref<TensorImpl>& sum, Ref<TensorImpl> g) {
   if (takes_more(sum)) {
     add_dense(*sum, *sum, *g);
   } else {
-    Ref<TensorImpl> fresh = empty_dense(sum->dtype, sum->shape());
+    Ref<TensorImpl> fresh = empty_dense(sum->dtype, sum->shape(), sum->device());
     add_dense(*fresh, *sum, *g);
     sum = std::move(fresh);
   }
 }
 // The same into a .grad(), which may be changed in place by whoever reads it: its memory is its own.
-inline void accumulate_grad(Ref<TensorImpl>& grad, Ref<TensorImpl> g) {
+[[gnu::noinline]] inline void accumulate_grad(Ref<TensorImpl>& grad, Ref<TensorImpl> g) {
   if constexpr (double_backward)
     if (creates_graph() && !grad && !is_exclusive(g)) g = sum_step(g, {});
   if (!grad && !is_exclusive(g)) g = dense_clone(*g, g->dtype);
@@ -161,14 +183,13 @@ inline void give(const Edge& e, Ref<TensorImpl> g) {
   Node& n = *e.node;
   if (n.visit != pass.id) {
     n.visit = pass.id;
-    pass.queue.push_back(e.node);
-    std::push_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
+    pass.enqueue(e.node);
   }
   accumulate(n.outputs[e.output].grad, std::move(g));
 }
 
 // A hook may remove itself and others.
-inline void run_hooks(HookList& hooks, Ref<TensorImpl>& grad) {
+[[gnu::noinline]] inline void run_hooks(HookList& hooks, Ref<TensorImpl>& grad) {
   struct Running {
     HookList& list;
     explicit Running(HookList& l) : list(l) { ++list.running; }
@@ -188,6 +209,10 @@ struct Wanted {
   Ref<TensorImpl> grad;
 };
 
+[[gnu::noinline]] inline void drop_gradients(Node& n) {
+  for (int i = 0; i < n.outputs_count; ++i) n.outputs[i].grad.reset();
+}
+
 // Walks back from n `roots`, whose gradients are `grads` and may be taken over. With `wanted`, leaves keep their .grad() as
 // it is. create_graph records the way, so that gradients can be differentiated, and keeps the graph as retain_graph does.
 inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t n, bool retain_graph, std::vector<Wanted>* wanted,
@@ -203,8 +228,7 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
     BackwardPass* before;
     BackwardPass& pass;
     ~Restore() {
-      for (auto& n : pass.queue)
-        for (int i = 0; i < n->outputs_count; ++i) n->outputs[i].grad.reset();
+      for (auto& n : pass.queue) drop_gradients(*n);
       for (auto& leaf : pass.leaves) leaf->arriving.reset();
       current_pass() = before;
     }
@@ -215,16 +239,12 @@ inline void run_backward(const Edge* roots, Ref<TensorImpl>* grads, std::size_t 
   pass.leaves.reserve(32);
   for (std::size_t i = 0; i < n; ++i) give(roots[i], std::move(grads[i]));
   while (!pass.queue.empty()) {
-    std::pop_heap(pass.queue.begin(), pass.queue.end(), [](const Ref<Node>& a, const Ref<Node>& b) { return a->sequence < b->sequence; });
-    Ref<Node> node = std::move(pass.queue.back());
-    pass.queue.pop_back();
+    Ref<Node> node = pass.take_latest();
     if (node->group == 0 || node->group != pass.group) pass.stages.run();
     pass.group = node->group;
     struct Clear {
       Node& n;
-      ~Clear() {
-        for (int i = 0; i < n.outputs_count; ++i) n.outputs[i].grad.reset();
-      }
+      ~Clear() { drop_gradients(n); }
     } clear{*node};
     if (node->released)
       fail<GradError>(node->name, ": backward through the graph a second time, after what it kept was freed; pass "

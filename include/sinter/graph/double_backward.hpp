@@ -54,7 +54,7 @@ struct DoubleBackward {
     for (int k = 0; k < leaves; ++k)
       if (in[k]) version[k].check(op, in[k]);
     const Ref<TensorImpl> flowed = in_dtype(u, form.computed), known = in_dtype(result, form.computed);
-    const Ref<TensorImpl> du = u_edge ? empty_dense(form.computed, u->shape()) : Ref<TensorImpl>();
+    const Ref<TensorImpl> du = u_edge ? empty_dense(form.computed, u->shape(), u->device()) : Ref<TensorImpl>();
     Ref<TensorImpl> fresh[max_leaves];
     // The sum over v is taken in parts where one kernel cannot read them all; u's gradient is one more target.
     bool adds = false;
@@ -126,7 +126,7 @@ struct DoubleBackward {
       for (int i = 0; i < k && a.target[k] < 0; ++i)
         if (a.target[i] >= 0 && edge[i] == edge[k]) a.target[k] = a.target[i];
       if (a.target[k] >= 0) continue;
-      if (!fresh[k]) fresh[k] = empty_dense(compute_dtype(edge[k].dtype()), edge[k].shape());
+      if (!fresh[k]) fresh[k] = empty_dense(compute_dtype(edge[k].dtype()), edge[k].shape(), edge[k].device());
       target[a.target[k] = a.targets++] = {fresh[k].get(), adds};
     }
     add_gradients(space, target, a.targets);

@@ -27,7 +27,7 @@ struct EpilogueBackward {
       saved.backward(node, {inner, nullptr});
       if (back) back->run(node.name, node.outputs[0].grad);
     } else {
-      const Ref<TensorImpl> dz = empty_dense(dtype_of<Z>(), ShapeView(saved.shape));
+      const Ref<TensorImpl> dz = empty_dense(dtype_of<Z>(), ShapeView(saved.shape), node.outputs[0].grad->device());
       saved.backward(node, {inner, dz.get()});
       back->run(node.name, dz);
     }
@@ -73,7 +73,7 @@ void assign_product(const Leaf<T, R>& out, const E& e, const Leaf<typename P::va
   start(space, R, out.impl->sizes);
   add_sources(space, Operands<E>(e).at, E::leaves);
   add_target(space, *out.impl);
-  if (!space.join_last(P::column_dims)) {
+  if (!space.device.is_cpu() || !space.join_last(P::column_dims)) {  // on a device the epilogue is a pass of its own
     product.compute(z.data(), {});
     return assign(out, e);
   }
@@ -92,14 +92,15 @@ auto evaluate_epilogue(const E& e, S& statement) {
   const ProductState<P>& state = *last_product(e).state;
   const P& product = state.product;
 
-  const Leaf<T, R> out(TensorImpl::empty(dtype_of<T>(), e.shape()));
-  const Leaf<Z, R> z(std::is_same_v<T, Z> ? TensorImpl::alias(*out.impl) : TensorImpl::empty(dtype_of<Z>(), e.shape()));
+  const auto factors = product.operands();
+  const Device device = common_device(product.name, factors.data(), int(factors.size()));
+  const Leaf<T, R> out(TensorImpl::empty(dtype_of<T>(), e.shape(), device));
+  const Leaf<Z, R> z(std::is_same_v<T, Z> ? TensorImpl::alias(*out.impl) : TensorImpl::empty(dtype_of<Z>(), e.shape(), device));
   statement.keep(state.id, z.impl);
   const auto flat = resolve(e, statement);
   using F = std::decay_t<decltype(flat)>;
   const auto in = Operands<F>(flat);
-  const auto factors = product.operands();
-  if (common_device(product.name, in.at, F::leaves) != common_device(product.name, factors.data(), int(factors.size())))
+  if (common_device(product.name, in.at, F::leaves) != device)
     fail<DeviceError>(product.name, ": operands on different devices");
 
   unsigned inner = 0;
@@ -110,7 +111,7 @@ auto evaluate_epilogue(const E& e, S& statement) {
   const bool recorded = Plan::differentiable && (product_grad || records(flat));
   const bool kept = recorded && (inner & plan::needed_leaves<Plan>(false)) != 0;  // backward reads the product itself
   if (std::is_same_v<T, Z> && kept) {
-    z.impl->storage = Storage::allocate(std::size_t(z.impl->numel()) * sizeof(Z));
+    z.impl->storage = Storage::allocate(std::size_t(z.impl->numel()) * sizeof(Z), device);
     z.impl->data = z.impl->storage->data;
   }
   statement.observer.epilogue(product, flat, inner, kept);
@@ -130,7 +131,7 @@ auto run_statement(const E& e, S& statement) {
   if constexpr (has_epilogue<E>()) {
     const auto& product = last_product(e);
     if constexpr (is_biased_product<E>)
-      if (e.b.impl == absent_bias<typename E::value_type, decltype(E::b)::rank>().impl) return evaluate_product(product, statement);
+      if (e.b.impl == absent_bias<typename E::value_type, decltype(E::b)::rank>(e.b.impl->device()).impl) return evaluate_product(product, statement);
     if (product.shape() == e.shape() && !is_known(*product.state)) return evaluate_epilogue(e, statement);
   }
   if constexpr (has_stages<E>()) return evaluate_stages(e, statement);

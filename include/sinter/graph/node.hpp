@@ -27,6 +27,7 @@ struct Edge {
   ShapeView shape() const {
     return leaf ? ShapeView{leaf->sizes, leaf->rank} : ShapeView{node->outputs[output].sizes, node->outputs[output].rank};
   }
+  Device device() const { return leaf ? leaf->device() : node->outputs[output].device; }
   DType dtype() const { return leaf ? leaf->dtype : node->outputs[output].dtype; }
   friend bool operator==(const Edge& a, const Edge& b) {
     return a.node == b.node && a.leaf == b.leaf && a.output == b.output;
@@ -61,11 +62,12 @@ inline std::uint64_t next_sequence() {
 }
 
 // Ties `t`, fresh from a computation, to output `index` of a node.
-inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int index, std::uint64_t group = 0) {
+[[gnu::noinline]] inline void set_history(const Ref<TensorImpl>& t, const Ref<Node>& node, int index, std::uint64_t group = 0) {
   node->group = group;
   Node::Output& out = node->outputs[index];
   out.tensor = t.get();
   out.dtype = t->dtype;
+  out.device = t->device();
   out.rank = t->rank;
   for (int i = 0; i < t->rank; ++i) out.sizes[i] = t->sizes[i];
   t->node = node;

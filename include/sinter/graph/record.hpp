@@ -37,12 +37,14 @@ struct Forms {
   Form form[limit];
   Ref<TensorImpl> result[limit];
   int count = 0;
-  const Ref<TensorImpl>* find(const Form& f) const {
+  Forms() = default;
+  [[gnu::noinline]] ~Forms() {}  // once, not in every statement
+  [[gnu::noinline]] const Ref<TensorImpl>* find(const Form& f) const {
     for (int i = 0; i < count; ++i)
       if (f.type && f == form[i]) return &result[i];
     return nullptr;
   }
-  void keep(Form f, const Ref<TensorImpl>& r) {
+  [[gnu::noinline]] void keep(Form f, const Ref<TensorImpl>& r) {
     if (f.type && count < limit) form[count] = std::move(f), result[count++] = r;
   }
 };
@@ -158,9 +160,9 @@ auto evaluate_product(const Product<P>& p, S& statement) {
   if (const Ref<TensorImpl>* known = statement.find(state.id)) return Out(*known);
   if (is_known(state)) return Out(state.result);
   const auto in = state.product.operands();
-  common_device(state.product.name, in.data(), int(in.size()));
+  const Device device = common_device(state.product.name, in.data(), int(in.size()));
   statement.observer.product(state.product);
-  Out out(TensorImpl::empty(dtype_of<typename P::value_type>(), state.product.shape));
+  Out out(TensorImpl::empty(dtype_of<typename P::value_type>(), state.product.shape, device));
   state.product.compute(out.data(), {});
   if constexpr (is_floating<typename P::value_type>)
     if (state.product.requires_grad()) set_history(out.impl, make_node(state.product.name, ProductBackward<P>{state.product.back()}), 0);

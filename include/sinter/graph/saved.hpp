@@ -13,7 +13,7 @@ namespace sinter {
 inline namespace SINTER_ABI {
 
 // Whether a statement over these operands is to be recorded.
-inline bool records(const Operand* in, int n) {
+[[gnu::noinline]] inline bool records(const Operand* in, int n) {
   if (!is_grad_enabled()) return false;
   for (int k = 0; k < n; ++k) {
     if (!*in[k]) fail_undefined();
@@ -48,20 +48,20 @@ struct Outlets {
   GradientTarget target[max_leaves];
   RefList<TensorImpl, max_leaves> fresh;
 
-  Outlets(const Edge* edge, int n, Inner inner) : fresh(n) {
+  [[gnu::noinline]] Outlets(const Edge* edge, int n, Inner inner) : fresh(n) {
     for (int k = 0; k < n; ++k)
       if (edge[k] && !((inner.leaves >> k) & 1u)) prepare(edge, k);
     for (int k = 0; k < n && inner.grad; ++k)
       if ((inner.leaves >> k) & 1u) target[k] = {inner.grad, (inner.leaves & ((1u << k) - 1u)) != 0};
   }
   // Whether some gradient is to be converted once it is there.
-  bool narrows(const Edge* edge, int n) const {
+  [[gnu::noinline]] bool narrows(const Edge* edge, int n) const {
     for (int k = 0; k < n; ++k)
       if (fresh[k] && fresh[k]->dtype != edge[k].dtype()) return true;
     return false;
   }
   // Hands over the fresh ones; those of half and bfloat16 were computed in float.
-  void deliver(const Edge* edge, int n) {
+  [[gnu::noinline]] void deliver(const Edge* edge, int n) {
     if (DetectAnomaly::enabled())
       for (int k = 0; k < n; ++k)
         if (target[k].grad) check_anomaly(*target[k].grad);
@@ -81,7 +81,7 @@ struct Outlets {
     if (computed == edge[k].dtype() && takes_more(sum)) {
       target[k] = {sum.get(), true};
     } else {
-      fresh[k] = empty_dense(computed, edge[k].shape());
+      fresh[k] = empty_dense(computed, edge[k].shape(), edge[k].device());
       target[k] = {fresh[k].get(), false};
     }
   }
@@ -89,6 +89,26 @@ struct Outlets {
     return g->dtype == dtype ? g : dense_clone(*g, dtype);
   }
 };
+
+// What SavedExpr does with operands whatever the expression's type.
+[[gnu::noinline]] inline void keep_operand(Ref<TensorImpl>& t, Edge& edge, SavedVersion& version, bool needed) {
+  if (is_floating_dtype(t->dtype)) edge = Edge(t);
+  if (needed) {
+    version.keep(t);
+    if (t->node) t = TensorImpl::alias(*t);  // the edge keeps the node; this, the values only
+  } else {
+    t.reset();
+  }
+}
+[[gnu::noinline]] inline void keep_apart_from(const Ref<Storage>& storage, Ref<TensorImpl>& t, SavedVersion& version) {
+  if (!t || t->storage != storage) return;
+  t = dense_clone(*t, t->dtype);
+  version.keep(t);
+}
+[[gnu::noinline]] inline void check_versions(const char* op, const Operand* in, const SavedVersion* version, int n) {
+  for (int k = 0; k < n; ++k)
+    if (*in[k]) version[k].check(op, *in[k]);
+}
 
 // What backward needs of an expression: its form, the leaves whose values the slopes read, and where gradients go.
 template <class E, class BackwardPlan, bool NeedsValue>
@@ -105,7 +125,7 @@ struct SavedExpr {
   // Adds to the gradient of every leaf that wants one; `up` and `upstream` say what flows in.
   template <class Up>
   void backward(const char* op, Up up, const Source* upstream, [[maybe_unused]] Flow flow, Inner inner = {}, Stages* later = nullptr) {
-    check(op, Operands<E>(e).at, version, count);
+    check_versions(op, Operands<E>(e).at, version, count);
     Outlets outlets(edge, count, inner);
     if constexpr (plan::is_known<Plan>) adjoint(e, Plan{plan::lower<0>(e)}, shape.d, up, upstream, outlets.target, later);
     else adjoint(e, plan::lower<0>(e), shape.d, up, upstream, outlets.target, later);
@@ -127,42 +147,33 @@ struct SavedExpr {
   // Before `storage` is written to: what is kept of it becomes a copy.
   void keep_apart(const Ref<Storage>& storage) {
     int k = 0;
-    for_each_leaf(e, [&](auto& leaf) { copy_if_in(storage, leaf.impl, version[k++]); });
+    for_each_leaf(e, [&](auto& leaf) { keep_apart_from(storage, leaf.impl, version[k++]); });
   }
 
  private:
-  static void copy_if_in(const Ref<Storage>& storage, Ref<TensorImpl>& t, SavedVersion& version) {
-    if (!t || t->storage != storage) return;
-    t = dense_clone(*t, t->dtype);
-    version.keep(t);
-  }
-  static void check(const char* op, const Operand* in, const SavedVersion* version, int n) {
-    for (int k = 0; k < n; ++k)
-      if (*in[k]) version[k].check(op, *in[k]);
-  }
   template <int... J>
   void keep(std::integer_sequence<int, J...>) {
     const bool needed[] = {Plan::template needed<J>(NeedsValue)..., false};
     int k = 0;
     for_each_leaf(e, [&](auto& leaf) {
-      keep_one(leaf.impl, edge[k], version[k], needed[k]);
+      keep_operand(leaf.impl, edge[k], version[k], needed[k]);
       ++k;
     });
-  }
-  static void keep_one(Ref<TensorImpl>& t, Edge& edge, SavedVersion& version, bool needed) {
-    if (is_floating_dtype(t->dtype)) edge = Edge(t);
-    if (needed) {
-      version.keep(t);
-      if (t->node) t = TensorImpl::alias(*t);  // the edge keeps the node; this, the values only
-    } else {
-      t.reset();
-    }
   }
 };
 
 // Where a node's kernels wait for those of the same statement; null where they are to run at once.
-inline Stages* stages_of(const Node& node) {
+[[gnu::noinline]] inline Stages* stages_of(const Node& node) {
   return node.group != 0 && !DetectAnomaly::enabled() && !creates_graph() ? &current_pass()->stages : nullptr;
+}
+
+// Gives edge k the gradient as it is, where that is all that goes there.
+[[gnu::noinline]] inline bool pass_to(const Edge* edge, int n, int k, const Ref<TensorImpl>& grad) {
+  if (!edge[k] || edge[k].dtype() != grad->dtype || !(edge[k].shape() == grad->shape())) return false;
+  for (int i = 0; i < n; ++i)
+    if (i != k && edge[i] == edge[k]) return false;  // one pass adds all that goes there
+  give(edge[k], grad);
+  return true;
 }
 
 // A gradient of the result's dtype, read along the space of the operand.
@@ -216,13 +227,6 @@ struct SavedMap : SavedExpr<E, decltype(plan::backward_plan(std::declval<const E
   template <int... J>
   unsigned pass_on(const Ref<TensorImpl>& grad, std::integer_sequence<int, J...>) {
     return ((Base::Plan::template passes<J>() && pass_to(this->edge, Base::count, J, grad) ? 1u << J : 0u) | ... | 0u);
-  }
-  static bool pass_to(const Edge* edge, int n, int k, const Ref<TensorImpl>& grad) {
-    if (!edge[k] || edge[k].dtype() != grad->dtype || !(edge[k].shape() == grad->shape())) return false;
-    for (int i = 0; i < n; ++i)
-      if (i != k && edge[i] == edge[k]) return false;  // one pass adds all that goes there
-    give(edge[k], grad);
-    return true;
   }
 };
 

@@ -39,6 +39,29 @@ template <int R2, class T, int R, class F>
 Tensor<T, R2> make_view(const char* op, const Leaf<T, R>& x, F layout);
 void backward(const Ref<TensorImpl>& root, Ref<TensorImpl> gradient, bool retain_graph, bool create_graph);
 
+// A copy on another device; its gradient is copied back.
+struct MoveBackward {
+  Edge edge;
+  void run(Node& node) {
+    const TensorImpl& g = *node.outputs[0].grad;
+    give(edge, dense_clone(g, g.dtype, edge.device()));
+  }
+};
+[[gnu::cold]] inline Ref<TensorImpl> moved(const Ref<TensorImpl>& t, Device d) {
+  if (!d.is_cpu()) backend_of("to", d);
+  Ref<TensorImpl> there = dense_clone(*t, t->dtype, d);
+  if (is_grad_enabled() && records_grad(t)) set_history(there, make_node("to", MoveBackward{Edge(t)}), 0);
+  return there;
+}
+// A tensor of rank 0.
+template <class T>
+Ref<TensorImpl> scalar_of(T value, Device d) {
+  Ref<TensorImpl> t = TensorImpl::empty(dtype_of<T>(), Shape<0>{}, d);
+  if (d.is_cpu()) *static_cast<T*>(t->data) = value;
+  else fill_on_device(t->data, dtype_of<T>(), 1, pattern_of(value));
+  return t;
+}
+
 }  // namespace SINTER_ABI
 
 template <class T, int R>
@@ -87,7 +110,7 @@ class Tensor : public Leaf<T, R> {
   // The value of a tensor with one element.
   T item() const {
     if (numel() != 1) fail<ShapeError>("item: a tensor of shape ", this->shape(), " has ", numel(), " elements, not one");
-    return *data();
+    return impl->device().is_cpu() ? *data() : *to(Device::cpu()).data();
   }
 
   // ---- The same values elsewhere
@@ -105,11 +128,11 @@ class Tensor : public Leaf<T, R> {
     if constexpr (std::is_same_v<To, T>) return *this;
     else return sinter::to<To>(static_cast<const Base&>(*this));
   }
-  // A copy on another device, or this tensor where it is there already. Throws DeviceError where there is none.
-  Tensor to(Device d) const {
-    if (d != device()) fail<DeviceError>("to: no backend for ", d, " in this program");
-    return *this;
-  }
+  // A copy on another device, or this tensor where it is there already; gradients travel back. Throws DeviceError where there
+  // is none.
+  Tensor to(Device d) const { return d == device() ? *this : Tensor(moved(impl, d)); }
+  Tensor cpu() const { return to(Device::cpu()); }
+  Tensor cuda(int index = 0) const { return to(Device::cuda(index)); }
 
   // ---- In place. Broadcasts the right side; throws ShapeError where it does not fit, GradError on leaves of the graph.
 
@@ -200,9 +223,7 @@ class Tensor : public Leaf<T, R> {
   void backward(bool retain_graph = false, bool create_graph = false) const {
     static_assert(R == 0, "sinter: backward() without a gradient takes a tensor of rank 0; reduce it or pass a gradient");
     if constexpr (R == 0) {
-      Base one(TensorImpl::empty(dtype_of<T>(), Shape<0>{}));
-      *one.data() = T(1);
-      sinter::backward(impl, one.impl, retain_graph, create_graph);
+      sinter::backward(impl, scalar_of(T(1), device()), retain_graph, create_graph);
     }
   }
   void backward(const Tensor& gradient, bool retain_graph = false, bool create_graph = false) const {
@@ -303,8 +324,10 @@ inline bool overlaps(const TensorImpl& out, const Operand* in, int n) {
 struct Overwritten {
   Edge edge;
   void run(Node&) {
-    const Ref<TensorImpl> zeros = empty_dense(edge.dtype(), edge.shape());
-    if (const std::int64_t bytes = zeros->numel() * size_of(zeros->dtype)) std::memset(zeros->data, 0, std::size_t(bytes));
+    const Ref<TensorImpl> zeros = empty_dense(edge.dtype(), edge.shape(), edge.device());
+    const std::int64_t bytes = zeros->numel() * size_of(zeros->dtype);
+    if (!edge.device().is_cpu()) fill_on_device(zeros->data, zeros->dtype, zeros->numel(), 0);
+    else if (bytes > 0) std::memset(zeros->data, 0, std::size_t(bytes));
     give(edge, zeros);
   }
 };
@@ -336,7 +359,9 @@ void write_in_place(const char* op, const Leaf<T, R>& out, const E& source) {
     if constexpr (E::rank == R) narrower = e.shape() != out.shape();
     if (recorded && (overlapping || narrower))
       return write_in_place(op, out, Leaf<T, R>(make_view<R>("expand", evaluate_flat(e, statement), ExpandTo<R>{out.shape()}).impl));
-    common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves);
+    if constexpr (e.leaves > 0)
+      if (const Device d = common_device(op, Operands<std::decay_t<decltype(e)>>(e).at, e.leaves); d != out.impl->device())
+        fail<DeviceError>(op, ": a right side on ", d, " for a tensor on ", out.impl->device());
     Ref<Node> node;
     if constexpr (decltype(plan::lower<0>(e))::differentiable)
       if (recorded) {
