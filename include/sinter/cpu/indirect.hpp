@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sinter/cpu/gemm.hpp"
+#include "sinter/op/lane_base.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {

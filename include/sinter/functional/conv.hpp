@@ -60,7 +60,7 @@ inline cpu::ConvolutionShape conv_shape(const char* op, const Shape<4>& x, const
 }
 
 // One of the three on the device where its operands are.
-inline void convolve_on_device(ConvPass pass, const cpu::ConvolutionShape& s, const TensorImpl& a, const TensorImpl& b, void* to) {
+inline void device_convolution(ConvPass pass, const cpu::ConvolutionShape& s, const TensorImpl& a, const TensorImpl& b, void* to) {
   const cpu::Patches& p = s.patches;
   convolve_on_device({pass, a.dtype, s.count, s.groups, p.channels, s.out, p.height, p.width, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w,
                       p.pad_h, p.pad_w, p.dilation_h, p.dilation_w, p.out_h, p.out_w, a.data, b.data, nullptr, to});
@@ -78,7 +78,7 @@ struct ConvolutionFamily {
   X result(const X& x, const X& w) const {
     const X a = dense(x), b = dense(w);
     X y(TensorImpl::empty(dtype_of<T>(), Shape{x_shape[0], w_shape[0], conv.patches.out_h, conv.patches.out_w}, a.device()));
-    if (a.device().is_cuda()) convolve_on_device(ConvPass::result, conv, *a.impl, *b.impl, y.impl->data);
+    if (a.device().is_cuda()) device_convolution(ConvPass::result, conv, *a.impl, *b.impl, y.impl->data);
     else cpu::convolution(conv, a.data(), b.data(), y.data());
     return recorded(y, x, w, [f = *this](const X& g, const X& x, const X& w, const auto& needs) {
       return std::tuple(needs[0] ? f.image(g, w) : X(), needs[1] ? f.weight(x, g) : X());
@@ -87,7 +87,7 @@ struct ConvolutionFamily {
   X image(const X& g, const X& w) const {
     const X a = dense(g), b = dense(w);
     X dx(TensorImpl::empty(dtype_of<T>(), x_shape, a.device()));
-    if (a.device().is_cuda()) convolve_on_device(ConvPass::image, conv, *a.impl, *b.impl, dx.impl->data);
+    if (a.device().is_cuda()) device_convolution(ConvPass::image, conv, *a.impl, *b.impl, dx.impl->data);
     else cpu::convolution_image_gradient(conv, a.data(), b.data(), dx.data());
     return recorded(dx, g, w, [f = *this](const X& v, const X& g, const X& w, const auto& needs) {
       return std::tuple(needs[0] ? f.result(v, w) : X(), needs[1] ? f.weight(v, g) : X());
@@ -96,7 +96,7 @@ struct ConvolutionFamily {
   X weight(const X& x, const X& g) const {
     const X a = dense(x), b = dense(g);
     X dw(TensorImpl::empty(dtype_of<T>(), w_shape, a.device()));
-    if (a.device().is_cuda()) convolve_on_device(ConvPass::weight, conv, *a.impl, *b.impl, dw.impl->data);
+    if (a.device().is_cuda()) device_convolution(ConvPass::weight, conv, *a.impl, *b.impl, dw.impl->data);
     else cpu::convolution_weight_gradient(conv, a.data(), b.data(), dw.data(), static_cast<T*>(nullptr));
     return recorded(dw, x, g, [f = *this](const X& v, const X& x, const X& g, const auto& needs) {
       return std::tuple(needs[0] ? f.image(g, v) : X(), needs[1] ? f.result(x, v) : X());
@@ -133,7 +133,7 @@ struct Convolution {
   bool requires_grad() const { return any_requires_grad(x, weight); }
   void compute(T* out, cpu::Finish finish) const {
     const Tensor<T, 4> images = x.detach().contiguous(), w = weight.detach().contiguous();
-    if (images.device().is_cuda()) return convolve_on_device(ConvPass::result, conv, *images.impl, *w.impl, out);
+    if (images.device().is_cuda()) return device_convolution(ConvPass::result, conv, *images.impl, *w.impl, out);
     cpu::convolution(conv, images.data(), w.data(), out, finish);
   }
 
