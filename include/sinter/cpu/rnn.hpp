@@ -147,7 +147,7 @@ void recurrent_forward(const Recurrence<T>& q, Steps<T> y, const ForwardPanels<T
           for (int k = 0; k < columns; ++k) sum[k] = L::load(at + k * per * L::size);
           const StepForward<T> here{q.hidden, q.xh.at(s, row) + q.input + unit, q.c.at(s, row) + unit, q.gates.at(s, row) + unit,
                                     q.c.at(s + 1, row) + unit};
-          const L h = Cell::forward(units, here, sum);
+          const L h = cell_forward<Cell>(units, here, static_cast<const L*>(sum));
           units.store(q.xh.at(s + 1, row) + q.input + unit, h);
           units.store(y.at(s, row) + unit, h);
         });
@@ -183,7 +183,7 @@ void step_backward(const Recurrence<T>& q, const RecurrenceBack<T>& back, std::i
                                  back.dh.at(0, b) + unit,
                                  back.dc.at(0, b) + unit};
       L d[columns];
-      Cell::backward(units, here, d);
+      cell_backward<Cell>(units, here, d);
       for (int k = 0; k < columns; ++k) {
         units.store(back.dgates.at(s, b) + k * q.hidden + unit, d[k]);
         units.store(sums + k * q.hidden + unit, units.load(sums + k * q.hidden + unit) + d[k]);

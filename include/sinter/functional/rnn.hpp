@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "sinter/functional/rnn_backward.hpp"
+#include "sinter/functional/rnn_device.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -91,12 +92,74 @@ void recurrent_steps(const RecurrentLayer<Cell, T>& layer, const RecurrentWeight
   });
 }
 
+// Where gradients of a layer go: x, h0, c0, then for each direction weight_ih, weight_hh, bias_ih, bias_hh. Returns whether any
+// does.
+template <class T, int R, int S>
+bool recurrent_edges(const Tensor<T, R>& x, const Tensor<T, S>& h0, const Tensor<T, S>& c0, const RecurrentWeights<T>* weights,
+                     int directions, Edge* edges) {
+  bool recorded = any_requires_grad(x, h0, c0);
+  for (int d = 0; d < directions; ++d)
+    recorded = any_requires_grad(weights[d].weight_ih, weights[d].weight_hh, weights[d].bias_ih, weights[d].bias_hh) || recorded;
+  if (!recorded) return false;
+  *edges++ = Edge(x.impl), *edges++ = Edge(h0.impl), *edges++ = Edge(c0.impl);
+  for (int d = 0; d < directions; ++d)
+    for (const Ref<TensorImpl>* t : {&weights[d].weight_ih.impl, &weights[d].weight_hh.impl, &weights[d].bias_ih.impl, &weights[d].bias_hh.impl})
+      *edges++ = Edge(*t);
+  return true;
+}
+template <class Result>
+void recurrent_history(const Result& out, const Ref<Node>& node) {
+  set_history(out.y.impl, node, 0);
+  if (out.h.defined()) set_history(out.h.impl, node, 1);
+  if (out.c.defined()) set_history(out.c.impl, node, 2);
+}
+
+template <class Cell, class T, int R, int S>
+RecurrentResult<T, R, S> recurrent_layer_on_device(const char* name, const Tensor<T, R>& x, const Tensor<T, S>& h0, const Tensor<T, S>& c0,
+                                                   const RecurrentWeights<T>* weights, int directions, const SequenceShape& shape,
+                                                   const Shape<R>& sizes, const Shape<S>& state, bool last_h) {
+  const DType dtype = dtype_of<T>();
+  const Device device = x.device();
+  RecurrentOnDevice layer{name, Cell::kind, dtype, device, Cell::gates, Cell::columns, Cell::has_c, Cell::direct, shape,
+                          weights[0].weight_hh.size(1), directions, !h0.defined(), {}, {}, {}, {}, {}, {}, {}};
+  const Tensor<T, R> in = dense_of(x);
+  const Tensor<T, S> first_h = dense_of(h0), first_c = dense_of(c0);
+  RecurrentOperands dense[2];
+  for (int d = 0; d < directions; ++d) {
+    const RecurrentWeights<T>& w = weights[d];
+    dense[d] = {dense_of(w.weight_ih).impl, dense_of(w.weight_hh).impl, dense_of(w.bias_ih).impl, dense_of(w.bias_hh).impl};
+  }
+  RecurrentResult<T, R, S> out;
+  out.y = Tensor<T, R>(TensorImpl::empty(dtype, sizes, device));
+  layer.forward(in.impl, first_h.impl, first_c.impl, dense, out.y.impl);
+  if (last_h) out.h = Tensor<T, S>(TensorImpl::empty(dtype, state, device)), layer.last(layer.h, out.h.impl);
+  if (Cell::has_c) out.c = Tensor<T, S>(TensorImpl::empty(dtype, state, device)), layer.last(layer.c, out.c.impl);
+  if (!recurrent_edges(x, h0, c0, weights, directions, layer.edges)) return out;
+  layer.x = KeptTensor(in.impl);
+  for (int d = 0; d < directions; ++d) layer.weight_ih[d] = KeptTensor(dense[d].weight_ih), layer.weight_hh[d] = KeptTensor(dense[d].weight_hh);
+  recurrent_history(out, make_node<RecurrentOnDevice::states>(name, std::move(layer)));
+  return out;
+}
+
+// All of a layer's operands on one device; throws DeviceError.
+template <class T, class... O>
+Device recurrent_device(const char* name, const RecurrentWeights<T>* weights, int directions, const Device& device, const O&... others) {
+  const auto check = [&](const auto& t) {
+    if (t.defined() && t.device() != device) fail<DeviceError>(name, ": the input is on ", device, ", but an operand of shape ", t.shape(), " on ", t.device());
+  };
+  (check(others), ...);
+  for (int d = 0; d < directions; ++d) check(weights[d].weight_ih), check(weights[d].weight_hh), check(weights[d].bias_ih), check(weights[d].bias_hh);
+  return device;
+}
+
 // One layer. x holds shape.rows() rows of shape.input values; the first states (directions, batch, hidden) may be undefined,
 // which means 0. y gets the shape `sizes`; the last states the shape `state`, h only if asked for.
 template <class Cell, class T, int R, int S>
 RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x, const Tensor<T, S>& h0, const Tensor<T, S>& c0,
                                          const RecurrentWeights<T>* weights, int directions, const SequenceShape& shape,
                                          const Shape<R>& sizes, const Shape<S>& state, bool last_h) {
+  if (recurrent_device(name, weights, directions, x.device(), h0, c0).is_cuda())
+    return recurrent_layer_on_device<Cell>(name, x, h0, c0, weights, directions, shape, sizes, state, last_h);
   using Layer = RecurrentLayer<Cell, T>;
   const std::int64_t hidden = weights[0].weight_hh.size(1), steps = shape.steps, batch = shape.batch;
   Layer layer{name, shape, hidden, directions, !h0.defined(), {}, {}, {}, {}, {}, {}};
@@ -126,21 +189,10 @@ RecurrentResult<T, R, S> recurrent_layer(const char* name, const Tensor<T, R>& x
   if (last_h) out.h = last([&](const cpu::Recurrence<T>& q, std::int64_t b) { return q.xh.at(steps, b) + q.input; });
   if (Cell::has_c) out.c = last([&](const cpu::Recurrence<T>& q, std::int64_t b) { return q.c.at(steps, b); });
 
-  bool recorded = any_requires_grad(x, h0, c0);
+  if (!recurrent_edges(x, h0, c0, weights, directions, layer.edges)) return out;
   for (int d = 0; d < directions; ++d)
-    recorded = any_requires_grad(weights[d].weight_ih, weights[d].weight_hh, weights[d].bias_ih, weights[d].bias_hh) || recorded;
-  if (!recorded) return out;
-  layer.edges[0] = Edge(x.impl), layer.edges[1] = Edge(h0.impl), layer.edges[2] = Edge(c0.impl);
-  for (int d = 0; d < directions; ++d) {
-    const RecurrentWeights<T>& w = weights[d];
     layer.weight_ih[d] = KeptTensor(dense[d].weight_ih.impl), layer.weight_hh[d] = KeptTensor(dense[d].weight_hh.impl);
-    const Ref<TensorImpl>* all[] = {&w.weight_ih.impl, &w.weight_hh.impl, &w.bias_ih.impl, &w.bias_hh.impl};
-    for (int k = 0; k < Layer::weights; ++k) layer.edges[Layer::states + d * Layer::weights + k] = Edge(*all[k]);
-  }
-  const Ref<Node> node = make_node<Layer::states>(name, std::move(layer));
-  set_history(out.y.impl, node, 0);
-  if (out.h.defined()) set_history(out.h.impl, node, 1);
-  if (out.c.defined()) set_history(out.c.impl, node, 2);
+  recurrent_history(out, make_node<Layer::states>(name, std::move(layer)));
   return out;
 }
 

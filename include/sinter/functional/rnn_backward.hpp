@@ -115,14 +115,14 @@ struct RecurrentLayer {
   // The gradient of a last state (0 where none has come), to become that of the first.
   Ref<TensorImpl> begun(const Ref<TensorImpl>& grad, const Edge& edge) const {
     const Shape<3> all{{directions, shape.batch, hidden}};
-    const Ref<TensorImpl> t = edge ? empty_dense(dtype_of<T>(), edge.shape()) : TensorImpl::empty(dtype_of<T>(), all);
+    const Ref<TensorImpl> t = edge ? empty_dense(dtype_of<T>(), edge.shape(), edge.device()) : TensorImpl::empty(dtype_of<T>(), all);
     if (grad) std::copy_n(data_of<T>(grad), all.numel(), data_of<T>(t));
     else std::fill_n(data_of<T>(t), all.numel(), T(0));
     return t;
   }
   // In the order of the steps first, then to where the rows of x lie.
   Ref<TensorImpl> input_gradient(const T* dgates, const T* const* ih) const {
-    const Ref<TensorImpl> dx = empty_dense(dtype_of<T>(), edges[0].shape());
+    const Ref<TensorImpl> dx = empty_dense(dtype_of<T>(), edges[0].shape(), edges[0].device());
     const std::int64_t n = shape.input;
     cpu::Scratch<T> part(shape.rows() * n);
     for (int d = 0; d < directions; ++d) {
@@ -148,8 +148,8 @@ struct RecurrentLayer {
   void weight_gradients(int d, const T* dgates) const {
     if (!edge(d, 0) && !edge(d, 1)) return;
     const cpu::Recurrence<T> q = recurrence(d);
-    const Ref<TensorImpl> of_input = empty_dense(dtype_of<T>(), weight_ih[d].tensor->shape());
-    const Ref<TensorImpl> of_hidden = empty_dense(dtype_of<T>(), weight_hh[d].tensor->shape());
+    const Ref<TensorImpl> of_input = empty_dense(dtype_of<T>(), weight_ih[d].tensor->shape(), weight_ih[d].tensor->device());
+    const Ref<TensorImpl> of_hidden = empty_dense(dtype_of<T>(), weight_hh[d].tensor->shape(), weight_hh[d].tensor->device());
     constexpr bool same = Cell::hidden_column == 0;
     const std::int64_t first = same || edge(d, 0) ? 0 : shape.input, last = edge(d, 1) ? depth() : shape.input;
     cpu::Scratch<T> sums(depth() * gate_rows());

@@ -7,7 +7,7 @@
 namespace sinter {
 namespace optim {
 
-class AdagradOptions {
+class AdagradOptions : public MasterWeights<AdagradOptions> {
  public:
   AdagradOptions(double lr = 1e-2) : lr_(lr) {}
   double lr() const { return lr_; }
@@ -40,17 +40,6 @@ class AdagradOptions {
 
 inline namespace SINTER_ABI {
 
-template <class C>
-struct AdagradRule {
-  C lr, weight_decay, eps;
-  template <class V>
-  void operator()(V& p, V g, V* s) const {
-    g = g + V(weight_decay) * p;
-    s[0] = s[0] + g * g;
-    p = p - V(lr) * g / (lane::sqrt(s[0]) + V(eps));
-  }
-};
-
 template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
 class AdagradOf : public Optimizer<AdagradOf<Options>, Options> {
  public:
@@ -59,13 +48,13 @@ class AdagradOf : public Optimizer<AdagradOf<Options>, Options> {
 
   static Slots slots(const AdagradOptions&) { return {"sum"}; }
   static double initial(const AdagradOptions& o) { return o.initial_accumulator_value(); }
-  static void update(const AdagradOptions& o, Updates& updates) {
-    update_all<1>(updates, [&](const Update& u, auto c) {
-      using C = decltype(c);
-      const double lr = o.lr() / (1 + double(u.step - 1) * o.lr_decay());
-      return AdagradRule<C>{C(lr), C(o.weight_decay()), C(o.eps())};
-    });
+  static Numbers numbers(const AdagradOptions& o) {
+    Numbers n;
+    n.lr = o.lr(), n.lr_decay = o.lr_decay(), n.weight_decay = o.weight_decay(), n.eps = o.eps();
+    return n;
   }
+  template <class F>
+  static void with_rule(const AdagradOptions&, F f) { f(RuleConstant<RuleKind::adagrad>()); }
 };
 using Adagrad = AdagradOf<AdagradOptions>;
 

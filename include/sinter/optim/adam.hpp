@@ -3,8 +3,6 @@
 // https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
 #pragma once
 
-#include <cmath>
-
 #include "sinter/optim/optimizer.hpp"
 
 namespace sinter {
@@ -12,7 +10,7 @@ namespace optim {
 
 // Kind: what tells Adam and AdamW apart.
 template <class Kind>
-class AdamFamilyOptions {
+class AdamFamilyOptions : public MasterWeights<AdamFamilyOptions<Kind>> {
  public:
   AdamFamilyOptions(double lr = 1e-3) : lr_(lr) {}
   double lr() const { return lr_; }
@@ -46,21 +44,6 @@ class AdamFamilyOptions {
 
 inline namespace SINTER_ABI {
 
-template <class C, bool Decoupled, bool AMSGrad>
-struct AdamRule {
-  C shrink, weight_decay, beta1, beta2, rest1, rest2, step_size, root, eps;
-  template <class V>
-  void operator()(V& p, V g, V* s) const {
-    if constexpr (Decoupled) p = p * V(shrink);
-    else g = g + V(weight_decay) * p;
-    s[0] = V(beta1) * s[0] + V(rest1) * g;
-    s[1] = V(beta2) * s[1] + V(rest2) * g * g;
-    V v = s[1];
-    if constexpr (AMSGrad) v = s[2] = lane::max(s[2], v);
-    p = p - V(step_size) * s[0] / (lane::sqrt(v) * V(root) + V(eps));
-  }
-};
-
 template <class Kind>
 class AdamFamily : public Optimizer<AdamFamily<Kind>, AdamFamilyOptions<Kind>> {
  public:
@@ -74,30 +57,15 @@ class AdamFamily : public Optimizer<AdamFamily<Kind>, AdamFamilyOptions<Kind>> {
     return {"exp_avg", "exp_avg_sq"};
   }
   static double initial(const Options&) { return 0; }
-  static void update(const Options& o, Updates& updates) {
-    if (o.amsgrad()) run<true>(o, updates);
-    else run<false>(o, updates);
+  static Numbers numbers(const Options& o) {
+    Numbers n;
+    n.lr = o.lr(), n.beta1 = o.betas().first, n.beta2 = o.betas().second, n.eps = o.eps(), n.weight_decay = o.weight_decay();
+    return n;
   }
-
- private:
-  template <bool AMSGrad>
-  static void run(const Options& o, Updates& updates) {
-    const auto [beta1, beta2] = o.betas();
-    const Update* before = nullptr;
-    for (Update& u : updates) {  // step size and root are corrected for means that start at 0
-      if (before && before->step == u.step) {
-        std::copy_n(before->rate, 2, u.rate);
-      } else {
-        u.rate[0] = o.lr() / (1 - std::pow(beta1, double(u.step)));
-        u.rate[1] = 1 / std::sqrt(1 - std::pow(beta2, double(u.step)));
-      }
-      before = &u;
-    }
-    update_all<AMSGrad ? 3 : 2>(updates, [&, b1 = beta1, b2 = beta2](const Update& u, auto c) {
-      using C = decltype(c);
-      return AdamRule<C, Kind::decoupled, AMSGrad>{C(1 - o.lr() * o.weight_decay()), C(o.weight_decay()), C(b1), C(b2), C(1 - b1),
-                                                   C(1 - b2), C(u.rate[0]), C(u.rate[1]), C(o.eps())};
-    });
+  template <class F>
+  static void with_rule(const Options& o, F f) {
+    if (o.amsgrad()) f(RuleConstant<Kind::decoupled ? RuleKind::adamw_amsgrad : RuleKind::adam_amsgrad>());
+    else f(RuleConstant<Kind::decoupled ? RuleKind::adamw : RuleKind::adam>());
   }
 };
 

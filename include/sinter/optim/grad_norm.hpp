@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The norm of many gradients together: one pass over them, in chunks of one size, summed in double.
+// The norm of many gradients together: one pass over them, in chunks of one size, summed in double. On a device the norm stays
+// there, for the step to read it.
 #pragma once
 
 #include <cmath>
 
+#include "sinter/optim/device_step.hpp"
 #include "sinter/optim/update.hpp"
 
 namespace sinter {
@@ -49,7 +51,38 @@ double norm_terms(const void* data, double p, std::int64_t n) {
   return total;
 }
 
-// Of all elements of all tensors.
+// A norm that may still be on its way: reading it waits for the device that computes it. Of a step that a graph repeats, it is
+// that of the last repetition.
+class GradNorm {
+ public:
+  GradNorm(double value) : value_(value) {}
+  explicit GradNorm(Ref<TensorImpl> there) : there_(std::move(there)) {}
+  operator double() const {
+    if (!there_) return value_;
+    double value;
+    cuda_backend->copy(&value, -1, there_->data, there_->device().index, sizeof(value));
+    return value;
+  }
+  // Of a device: (norm, factor) in its memory.
+  const Ref<TensorImpl>& there() const { return there_; }
+
+ private:
+  double value_ = 0;
+  Ref<TensorImpl> there_;
+};
+
+// How norms of parts become that of the whole: terms of each are combined, and the root taken of all.
+struct NormTotal {
+  double p, terms = 0;
+  void add(double t) {
+    if (!std::isinf(p)) terms += t;
+    else if (t > terms || t != t) terms = t;
+  }
+  double norm() const { return std::isinf(p) || p == 0 ? terms : p == 2 ? std::sqrt(terms) : std::pow(terms, 1 / p); }
+  double terms_of(double norm) const { return std::isinf(p) || p == 0 ? norm : p == 2 ? norm * norm : std::pow(norm, p); }
+};
+
+// Of all elements of all tensors of the host.
 inline double norm_of(const CachedVector<Ref<TensorImpl>>& tensors, double p) {
   constexpr std::int64_t grain = 8192;
   struct Chunk {
@@ -61,6 +94,7 @@ inline double norm_of(const CachedVector<Ref<TensorImpl>>& tensors, double p) {
   CachedVector<Chunk> chunks;
   std::int64_t numel = 0;
   for (const auto& t : tensors) {
+    if (!t->device().is_cpu()) continue;
     kept.push_back(densely(t));
     numel += t->numel();
     for (std::int64_t b = 0; b < t->numel(); b += grain) chunks.push_back({kept.back().get(), b, 0});
@@ -76,32 +110,77 @@ inline double norm_of(const CachedVector<Ref<TensorImpl>>& tensors, double p) {
       default: c.terms = norm_terms<float>(data, p, n);
     }
   });
-  double total = 0;
-  for (const Chunk& c : chunks) {
-    if (!std::isinf(p)) total += c.terms;
-    else if (c.terms > total || c.terms != c.terms) total = c.terms;
-  }
-  return std::isinf(p) || p == 0 ? total : p == 2 ? std::sqrt(total) : std::pow(total, 1 / p);
+  NormTotal total{p};
+  for (const Chunk& c : chunks) total.add(c.terms);
+  return total.norm();
 }
+
+// Of those on one device, and what it is to be multiplied by to be at most max_norm: two doubles there.
+inline Ref<TensorImpl> norm_on(Device device, const CachedVector<Ref<TensorImpl>>& tensors, double p, double max_norm, DeviceTable& table) {
+  CachedVector<Ref<TensorImpl>> kept;
+  table.clear();
+  for (const auto& t : tensors) {
+    if (t->device() != device) continue;
+    kept.push_back(densely(t));
+    DeviceParameter row{};
+    row.p = kept.back()->data, row.g = row.p, row.n = t->numel(), row.dtype = t->dtype;
+    table.add(row);
+  }
+  const DeviceTable::There there = table.on(device);
+  const Ref<TensorImpl> terms = TensorImpl::empty(DType::float64, Shape<1>{{table.chunks()}}, device);
+  Ref<TensorImpl> result = TensorImpl::empty(DType::float64, Shape<1>{{2}}, device);
+  double* at = static_cast<double*>(terms->data);
+  norm_terms_on_device({device.index, table.count(), table.chunks(), there.rows, p, at});
+  norm_end_on_device({device.index, table.chunks(), at, p, max_norm, static_cast<double*>(result->data)});
+  return result;
+}
+
+// A norm, and what the gradients are to be multiplied by: `factor`, unless the norm is on a device and the factor with it.
+struct NormAndFactor {
+  GradNorm norm;
+  double factor;
+};
 
 // How a step bounds its gradients; see Optimizer::step. norm_type may be infinity.
 class ClipGradNorm {
  public:
   explicit ClipGradNorm(double max_norm) : max_norm_(max_norm) {}
   ClipGradNorm& norm_type(double v) { return norm_type_ = v, *this; }
-  ClipGradNorm& error_if_nonfinite(bool v) { return error_if_nonfinite_ = v, *this; }
+  ClipGradNorm& error_if_nonfinite(bool v) { return error_if_nonfinite_ = v, *this; }  // on a device, waits for it
 
-  // The norm of the gradients together, and what they are to be multiplied by. Throws ValueError.
-  std::pair<double, double> norm_and_factor(const char* op, const CachedVector<Ref<TensorImpl>>& grads) const {
+  // Throws ValueError. `table` is for gradients on one device, and may stay from step to step.
+  NormAndFactor norm_and_factor(const char* op, const CachedVector<Ref<TensorImpl>>& grads, DeviceTable& table) const {
     if (!(max_norm_ >= 0)) fail<ValueError>(op, ": max_norm must not be negative, but is ", max_norm_);
     if (!(norm_type_ >= 0)) fail<ValueError>(op, ": norm_type must not be negative, but is ", norm_type_);
-    const double norm = norm_of(grads, norm_type_);
-    if (error_if_nonfinite_ && !std::isfinite(norm)) fail<ValueError>(op, ": the norm of the gradients is ", norm);
+    const auto others = [&](Device d) { return std::any_of(grads.begin(), grads.end(), [&](const auto& g) { return g->device() != d; }); };
+    if (!grads.empty() && grads[0]->device().is_cuda() && !others(grads[0]->device())) {
+      GradNorm norm(norm_on(grads[0]->device(), grads, norm_type_, max_norm_, table));
+      if (error_if_nonfinite_) check_finite(op, norm);
+      return {std::move(norm), 1};
+    }
+    const double norm = others(Device::cpu()) ? norm_over_devices(grads) : norm_of(grads, norm_type_);
+    if (error_if_nonfinite_) check_finite(op, norm);
     const double factor = max_norm_ / (norm + 1e-6);
     return {norm, factor >= 1 ? 1 : factor};
   }
 
  private:
+  static void check_finite(const char* op, double norm) {
+    if (!std::isfinite(norm)) fail<ValueError>(op, ": the norm of the gradients is ", norm);
+  }
+  [[gnu::cold]] double norm_over_devices(const CachedVector<Ref<TensorImpl>>& grads) const {
+    NormTotal total{norm_type_};
+    total.add(total.terms_of(norm_of(grads, norm_type_)));
+    std::vector<Device> done;
+    for (const auto& g : grads) {
+      const Device d = g->device();
+      if (d.is_cpu() || std::find(done.begin(), done.end(), d) != done.end()) continue;
+      done.push_back(d);
+      DeviceTable table;
+      total.add(total.terms_of(GradNorm(norm_on(d, grads, norm_type_, max_norm_, table))));
+    }
+    return total.norm();
+  }
   double max_norm_, norm_type_ = 2;
   bool error_if_nonfinite_ = false;
 };

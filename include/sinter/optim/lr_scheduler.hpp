@@ -75,6 +75,7 @@ class LRScheduler {
   void apply() {
     auto& groups = opt_->groups();
     for (std::size_t g = 0; g < base_.size(); ++g) groups[g].options.lr(self().next(groups[g].options.lr(), g));
+    opt_->options_changed();
   }
   double base(std::size_t group) const { return base_[group]; }
   Opt& optimizer() const { return *opt_; }

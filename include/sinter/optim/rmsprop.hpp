@@ -7,7 +7,7 @@
 namespace sinter {
 namespace optim {
 
-class RMSpropOptions {
+class RMSpropOptions : public MasterWeights<RMSpropOptions> {
  public:
   RMSpropOptions(double lr = 1e-2) : lr_(lr) {}
   double lr() const { return lr_; }
@@ -43,27 +43,6 @@ class RMSpropOptions {
 
 inline namespace SINTER_ABI {
 
-template <class C, bool Momentum, bool Centered>
-struct RMSpropRule {
-  C lr, alpha, rest, eps, weight_decay, momentum;
-  template <class V>
-  void operator()(V& p, V g, V* s) const {
-    g = g + V(weight_decay) * p;
-    s[0] = V(alpha) * s[0] + V(rest) * g * g;
-    V square = s[0];
-    if constexpr (Centered) {
-      s[1] = V(alpha) * s[1] + V(rest) * g;
-      square = square - s[1] * s[1];
-    }
-    V move = g / (lane::sqrt(square) + V(eps));
-    if constexpr (Momentum) {
-      constexpr int buffer = Centered ? 2 : 1;
-      move = s[buffer] = V(momentum) * s[buffer] + move;
-    }
-    p = p - V(lr) * move;
-  }
-};
-
 template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
 class RMSpropOf : public Optimizer<RMSpropOf<Options>, Options> {
  public:
@@ -77,18 +56,15 @@ class RMSpropOf : public Optimizer<RMSpropOf<Options>, Options> {
     return names;
   }
   static double initial(const RMSpropOptions&) { return 0; }
-  static void update(const RMSpropOptions& o, Updates& updates) {
-    if (o.momentum() > 0) o.centered() ? run<true, true>(o, updates) : run<true, false>(o, updates);
-    else o.centered() ? run<false, true>(o, updates) : run<false, false>(o, updates);
+  static Numbers numbers(const RMSpropOptions& o) {
+    Numbers n;
+    n.lr = o.lr(), n.alpha = o.alpha(), n.eps = o.eps(), n.weight_decay = o.weight_decay(), n.momentum = o.momentum();
+    return n;
   }
-
- private:
-  template <bool Momentum, bool Centered>
-  static void run(const RMSpropOptions& o, Updates& updates) {
-    update_all<1 + int(Momentum) + int(Centered)>(updates, [&](const Update&, auto c) {
-      using C = decltype(c);
-      return RMSpropRule<C, Momentum, Centered>{C(o.lr()), C(o.alpha()), C(1 - o.alpha()), C(o.eps()), C(o.weight_decay()), C(o.momentum())};
-    });
+  template <class F>
+  static void with_rule(const RMSpropOptions& o, F f) {
+    if (o.momentum() > 0) o.centered() ? f(RuleConstant<RuleKind::rmsprop_centered_momentum>()) : f(RuleConstant<RuleKind::rmsprop_momentum>());
+    else o.centered() ? f(RuleConstant<RuleKind::rmsprop_centered>()) : f(RuleConstant<RuleKind::rmsprop>());
   }
 };
 using RMSprop = RMSpropOf<RMSpropOptions>;

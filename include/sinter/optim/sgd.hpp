@@ -7,7 +7,7 @@
 namespace sinter {
 namespace optim {
 
-class SGDOptions {
+class SGDOptions : public MasterWeights<SGDOptions> {
  public:
   SGDOptions(double lr = 1e-3) : lr_(lr) {}
   double lr() const { return lr_; }
@@ -41,20 +41,6 @@ class SGDOptions {
 
 inline namespace SINTER_ABI {
 
-template <class C, bool Momentum, bool Nesterov>
-struct SGDRule {
-  C lr, momentum, keep, weight_decay;  // keep: 1 - dampening, but 1 in the first step
-  template <class V>
-  void operator()(V& p, V g, V* s) const {
-    g = g + V(weight_decay) * p;
-    if constexpr (Momentum) {
-      s[0] = V(momentum) * s[0] + V(keep) * g;
-      g = Nesterov ? g + V(momentum) * s[0] : s[0];
-    }
-    p = p - V(lr) * g;
-  }
-};
-
 template <class Options>  // a template, so that it is compiled where it is used, not wherever this file is included
 class SGDOf : public Optimizer<SGDOf<Options>, Options> {
  public:
@@ -63,20 +49,16 @@ class SGDOf : public Optimizer<SGDOf<Options>, Options> {
 
   static Slots slots(const SGDOptions& o) { return o.momentum() != 0 ? Slots{"momentum_buffer"} : Slots{}; }
   static double initial(const SGDOptions&) { return 0; }
-  static void update(const SGDOptions& o, Updates& updates) {
-    if (o.momentum() == 0) return run<false, false>(o, updates);
-    if (o.nesterov()) return run<true, true>(o, updates);
-    run<true, false>(o, updates);
+  static Numbers numbers(const SGDOptions& o) {
+    Numbers n;
+    n.lr = o.lr(), n.momentum = o.momentum(), n.dampening = o.dampening(), n.weight_decay = o.weight_decay();
+    return n;
   }
-
- private:
-  template <bool Momentum, bool Nesterov>
-  static void run(const SGDOptions& o, Updates& updates) {
-    update_all<Momentum ? 1 : 0>(updates, [&](const Update& u, auto c) {
-      using C = decltype(c);
-      const double keep = u.step == 1 ? 1 : 1 - o.dampening();
-      return SGDRule<C, Momentum, Nesterov>{C(o.lr()), C(o.momentum()), C(keep), C(o.weight_decay())};
-    });
+  template <class F>
+  static void with_rule(const SGDOptions& o, F f) {
+    if (o.momentum() == 0) return f(RuleConstant<RuleKind::sgd>());
+    if (o.nesterov()) return f(RuleConstant<RuleKind::nesterov>());
+    f(RuleConstant<RuleKind::momentum>());
   }
 };
 using SGD = SGDOf<SGDOptions>;

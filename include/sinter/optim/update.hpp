@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The loop under every optimizer: each element of every parameter is read, updated with its gradient and state, and written
-// once, in lane blocks, in one parallel pass over all parameters. A rule states the arithmetic alone:
-//
-//   template <class V> void operator()(V& p, V g, V* s) const;     // V: a lane block; s: the state's slots
+// once, in lane blocks, in one parallel pass over all parameters. The arithmetic alone is device/optim.hpp's.
 #pragma once
 
 #include <algorithm>
 
 #include "sinter/core/copy.hpp"
 #include "sinter/core/parallel.hpp"
+#include "sinter/device/optim.hpp"
 #include "sinter/op/lane_math.hpp"
 #include "sinter/tensor/tensor.hpp"
 
@@ -16,15 +15,13 @@ namespace sinter {
 namespace optim {
 inline namespace SINTER_ABI {
 
-inline constexpr int max_slots = 3;
-
 // One parameter in memory. State has the parameter's dtype, but float for half and bfloat16.
 struct Update {
   TensorImpl* p = nullptr;
   const TensorImpl* g = nullptr;
   void* slot[max_slots] = {};
   std::int64_t step = 1;  // the how many-th it is
-  double rate[2] = {};    // what else the rule needs for this parameter
+  double rate[max_rates] = {};
   std::int64_t first_chunk = 0;
 };
 
@@ -87,25 +84,29 @@ void update_range(const Update& u, std::int64_t begin, std::int64_t end, double 
   }
 }
 
-// Updates all parameters; make_rule(update, C{}) is a parameter's rule in the compute type C. Parameters are cut into chunks
-// of one size for any number of threads.
-template <int Slots, class MakeRule>
-void update_all(Updates& updates, const MakeRule& make_rule) {
+// Updates all parameters by one rule. They are cut into chunks of one size for any number of threads.
+template <RuleKind Kind>
+void update_all(Updates& updates, const Numbers& numbers) {
   constexpr std::int64_t grain = 8192;
+  constexpr int slots = RuleOf<Kind, double>::slots;
   std::int64_t total = 0, chunks = 0;
+  const Update* before = nullptr;
   for (Update& u : updates) {
     const std::int64_t n = u.p->numel();
     total += n;
     u.first_chunk = chunks;
     chunks += (n + grain - 1) / grain;
+    if (before && before->step == u.step) std::copy_n(before->rate, max_rates, u.rate);
+    else RuleOf<Kind, double>::rates(numbers, double(u.step), u.rate);
+    before = &u;
   }
   const double scale = updates.grad_scale;
   parallel_for(chunks, total >= parallel_threshold, [&](std::int64_t c) {
     // The last that begins at or before c. (Those without elements begin where the next one does.)
     const Update& u = *std::prev(std::upper_bound(updates.begin(), updates.end(), c, [](std::int64_t i, const Update& at) { return i < at.first_chunk; }));
     const std::int64_t begin = (c - u.first_chunk) * grain, end = std::min(u.p->numel(), begin + grain);
-    if (u.p->dtype == DType::float64) update_range<Slots, double>(u, begin, end, scale, make_rule(u, double{}));
-    else update_range<Slots, float>(u, begin, end, scale, make_rule(u, float{}));
+    if (u.p->dtype == DType::float64) update_range<slots, double>(u, begin, end, scale, RuleOf<Kind, double>(numbers, u.rate));
+    else update_range<slots, float>(u, begin, end, scale, RuleOf<Kind, float>(numbers, u.rate));
   });
 }
 
