@@ -10,6 +10,9 @@
 #include "sinter/tensor/join.hpp"
 #include "sinter/tensor/print.hpp"
 
+// CUDA: is_available(), streams, events, graphs
+#include "sinter/device/cuda.hpp"
+
 // Gradients: grad(), checkpoints, gradcheck, ops of one's own
 #include "sinter/autograd/checkpoint.hpp"
 #include "sinter/autograd/function.hpp"

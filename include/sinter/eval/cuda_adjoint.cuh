@@ -208,8 +208,9 @@ struct LeafTypes<plan::Types<C...>> {
 };
 
 // Sums partial images: dimension d of the result has `size` and, in the images, stride `from`; stride 0 of the result folds.
-inline void fold_partials(const Target& out, bool wide, int rank, const std::int64_t* size, const std::int64_t* from, const std::int64_t* to, const char* images) {
+inline void fold_partials(Device device, const Target& out, bool wide, int rank, const std::int64_t* size, const std::int64_t* from, const std::int64_t* to, const char* images) {
   Space s;
+  s.device = device;
   s.rank = rank;
   std::copy_n(size, rank, s.size);
   s.sources = 1;
@@ -228,8 +229,9 @@ inline void fold_partials(const Target& out, bool wide, int rank, const std::int
 // The targets of the space = the gradients of the plan's leaves; sources behind the leaves flow in. `wanted` as bits.
 template <class P, class Up>
 void launch_adjoint(Space& space, const void* adjoint) {
+  const cuda::DeviceGuard guard(space.device.index);
   constexpr int K = P::leaves, S = K + Up::sources;
-  constexpr int V = pack_of(std::min(Narrowest<P>::bytes, int(sizeof(typename Up::type))), S + K);
+  constexpr int V = pack_of(std::min(Narrowest<P>::bytes, int(sizeof(typename Up::type))), S);
   const auto& a = *static_cast<const cpu::Adjoint<P, Up>*>(adjoint);
   using Types = LeafTypes<typename P::leaf_types>;
   if (space.numel() == 0) {
@@ -284,7 +286,7 @@ void launch_adjoint(Space& space, const void* adjoint) {
     folded[i].at = bytes;
     bytes += (std::size_t(count) * std::size_t(space.target[folded[i].target].bytes) + 255) / 256 * 256;
   }
-  cuda::Workspace partial(bytes);
+  const cuda::Workspace partial(bytes);
   for (int t = 0; t < K; ++t) {
     Delivery& d = w.gradient[t];
     d.to = space.target[t].data;
@@ -303,7 +305,7 @@ void launch_adjoint(Space& space, const void* adjoint) {
   for (int i = 0; i < folds; ++i) {
     const int t = folded[i].target;
     Delivery& d = w.gradient[t];
-    d.to = static_cast<char*>(partial.data) + folded[i].at;
+    d.to = static_cast<char*>(partial.data()) + folded[i].at;
     if (d.how != Deliver::store) continue;
     d.step = 1;
     d.aligned = w.inner % V == 0;
@@ -313,7 +315,7 @@ void launch_adjoint(Space& space, const void* adjoint) {
 
   for (int i = 0; i < folds; ++i) {
     const Target& g = space.target[folded[i].target];
-    const char* images = static_cast<const char*>(partial.data) + folded[i].at;
+    const char* images = static_cast<const char*>(partial.data()) + folded[i].at;
     const bool wide = Types::wide[folded[i].target];
     std::int64_t size[max_rank + 1], from[max_rank + 1], to[max_rank + 1];
     int rank = 0;
@@ -332,7 +334,7 @@ void launch_adjoint(Space& space, const void* adjoint) {
         for (int d = 0; d < last; ++d) add(space.size[d], image[d], g.stride[d]);
         add(w.inner, 1, g.stride[last]);
     }
-    fold_partials(g, wide, rank, size, from, to, images);
+    fold_partials(space.device, g, wide, rank, size, from, to, images);
   }
 }
 

@@ -62,6 +62,7 @@ __global__ void __launch_bounds__(256) map_kernel(const P plan, const MapWalk<P:
 // out = the plan's values; the space has one target of dtype T.
 template <class P, class T>
 void launch_map(Space& space, const void* plan) {
+  const cuda::DeviceGuard guard(space.device.index);
   if (space.numel() == 0) return;
   space.collapse();
   constexpr int S = P::leaves, V = pack_of(std::min(Narrowest<P>::bytes, int(sizeof(T))), S), unroll = S * V <= 8 ? 4 : S * V <= 16 ? 2 : 1;

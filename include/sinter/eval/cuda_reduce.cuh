@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(256) reduce_kernel(const P plan, const ReduceW
 
 // Folds the [chunk][output] images of a dense result.
 template <class Reducer, class T>
-void fold_chunks(Target result, int rank, const std::int64_t* size, const char* images, std::int64_t chunks, double scale);
+void fold_chunks(Device device, Target result, int rank, const std::int64_t* size, const char* images, std::int64_t chunks, double scale);
 
 // Where nothing is reduced: the neutral element, or nothing added.
 template <class Reducer, class T>
@@ -137,6 +137,7 @@ void fill_neutral(const Space& space) {
   const Target& out = space.target[0];
   if (out.adds) return;
   Space dense;
+  dense.device = space.device;
   for (int d = 0; d < space.rank; ++d)
     if (out.stride[d] != 0) dense.size[dense.rank++] = space.size[d];
   if (dense.rank == 0) dense.size[dense.rank++] = 1;
@@ -153,6 +154,7 @@ void fill_neutral(const Space& space) {
 // The target of the space = the reduction of the plan's values over the dimensions along which the target does not move.
 template <class Reducer, class P>
 void launch_reduce(Space& space, const void* plan) {
+  const cuda::DeviceGuard guard(space.device.index);
   using T = typename P::type;
   constexpr int S = P::leaves, V = pack_of(Narrowest<P>::bytes, S);
   Target& out = space.target[0];
@@ -196,8 +198,8 @@ void launch_reduce(Space& space, const void* plan) {
   w.chunks = int((w.length + w.chunk - 1) / w.chunk);
 
   const bool twice = w.chunks > 1;
-  cuda::Workspace partial(twice ? std::size_t(w.chunks * out.numel) * sizeof(T) : 0);
-  w.to = twice ? static_cast<char*>(partial.data) : out.data;
+  const cuda::Workspace partial(twice ? std::size_t(w.chunks * out.numel) * sizeof(T) : 0);
+  w.to = twice ? static_cast<char*>(partial.data()) : out.data;
   // Images are dense over the kept dimensions.
   std::int64_t image_step[max_rank + 1], dense = w.along ? 1 : w.inner;
   for (int i = w.kept.rank - 1; i >= 0; --i) {
@@ -222,13 +224,14 @@ void launch_reduce(Space& space, const void* plan) {
     size[rank] = w.inner;
     result.stride[rank++] = out.stride[last];
   }
-  fold_chunks<Reducer, T>(result, rank, size, w.to, w.chunks, space.scale);
+  fold_chunks<Reducer, T>(space.device, result, rank, size, w.to, w.chunks, space.scale);
 }
 
 template <class Reducer, class T>
-void fold_chunks(Target result, int rank, const std::int64_t* size, const char* images, std::int64_t chunks, double scale) {
+void fold_chunks(Device device, Target result, int rank, const std::int64_t* size, const char* images, std::int64_t chunks, double scale) {
   using P = plan::Leaf<T, 0>;
   Space space;
+  space.device = device;
   space.rank = rank + 1;
   space.size[0] = chunks;
   std::copy_n(size, rank, space.size + 1);
