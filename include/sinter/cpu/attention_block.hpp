@@ -31,7 +31,7 @@ struct Heads {
 template <class T>
 struct Attention {
   std::int64_t batch, heads, kv_heads, targets, sources, width, value_width;
-  T scale;
+  compute_t<T> scale;
   bool causal = false;        // query i sees keys 0 to i
   Heads<const T> q, k, v;
   Heads<const bool> allowed;  // (batch, heads, targets, sources): whether a query may see a key

@@ -5,8 +5,7 @@
 
 #include <cstdint>
 
-#include "sinter/core/backend.hpp"
-#include "sinter/core/dtype.hpp"
+#include "sinter/device/random.hpp"
 
 namespace sinter {
 
@@ -27,8 +26,8 @@ struct AttentionArgs {
   DeviceHeads out;
   void* log_sum = nullptr;     // (batch, heads, targets), dense: log(sum(exp(scores))), +inf of a query that sees no key;
                                // float, or double where dtype is. Null: not wanted
-  double dropout = 0;          // as on the CPU: number (query row, key) is a word of the Philox stream from `first` on
-  std::uint64_t seed = 0, first = 0;
+  double dropout = 0;          // as on the CPU: four neighbouring keys of a query share a counter of `random`
+  RandomStream random = {};
 };
 
 // What arrives, and where gradients go; one that is not wanted has no data. `forward` has out and log_sum.

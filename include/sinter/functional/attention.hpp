@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sinter/cpu/attention_backward.hpp"
+#include "sinter/device/attention.hpp"
 #include "sinter/functional/attention_weights.hpp"
 #include "sinter/functional/dropout.hpp"
 #include "sinter/tensor/create.hpp"
@@ -26,11 +27,11 @@ struct HeadsApart {
     if constexpr (R == 4) {
       if (q.impl->strides[1] < q.impl->strides[2]) {
         std::swap(sizes[1], sizes[2]);
-        const Ref<TensorImpl> dense = TensorImpl::empty(dtype_of<T>(), sizes);
+        const Ref<TensorImpl> dense = TensorImpl::empty(dtype_of<T>(), sizes, q.device());
         return Tensor<T, R>(TensorImpl::make(dtype_of<T>(), transposed(Layout<R>::contiguous(sizes), 1, 2), dense->storage, dense->data));
       }
     }
-    return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), sizes));
+    return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), sizes, q.device()));
   }
 };
 // (batch, length, n * width), or (length, batch, n * width): n heads side by side.
@@ -44,7 +45,7 @@ struct HeadsJoined {
   std::int64_t step(const TensorImpl& x, int d) const { return (d == 1 ? x.sizes[2] / n : 1) * x.strides[dim(d)]; }
   template <class T>
   Tensor<T, 3> result(const Tensor<T, 3>& q, std::int64_t width) const {
-    return Tensor<T, 3>(TensorImpl::empty(dtype_of<T>(), Shape{q.size(0), q.size(1), n * width}));
+    return Tensor<T, 3>(TensorImpl::empty(dtype_of<T>(), Shape{q.size(0), q.size(1), n * width}, q.device()));
   }
 };
 
@@ -73,15 +74,47 @@ void check_attention(const Form& form, ShapeView q, ShapeView k, ShapeView v, co
   if (!(o.dropout_p_ >= 0 && o.dropout_p_ <= 1)) fail<ValueError>(Form::name, ": the probability of dropout must be in [0, 1], but is ", o.dropout_p_);
 }
 
+// A problem, and where its operands are.
+template <class T>
+struct AttentionProblem : cpu::Attention<T> {
+  using C = compute_t<T>;
+  Device device;
+  const RandomState* random_state = nullptr;  // of the device; see device/random.hpp
+
+  void attend(const cpu::Heads<T>& out, C* log_sum) const {
+    if (device.is_cuda()) attention_on_device(args(out, log_sum));
+    else if constexpr (!is_reduced_float<T>) cpu::attend<T>(*this, out, log_sum);
+  }
+  void backward(const cpu::Heads<const T>& out, const cpu::Heads<const T>& up, C* log_sum, const cpu::Heads<T>& dq, const cpu::Heads<T>& dk,
+                const cpu::Heads<T>& dv) const {
+    if (device.is_cuda()) attention_backward_on_device({args(out, log_sum), erased(up), erased(dq), erased(dk), erased(dv)});
+    else if constexpr (!is_reduced_float<T>) cpu::attend_backward<T>(*this, {out, up, log_sum, dq, dk, dv});
+  }
+
+ private:
+  template <class X>
+  static DeviceHeads erased(const cpu::Heads<X>& x) {
+    return {const_cast<std::remove_const_t<X>*>(x.data), {x.step[0], x.step[1], x.step[2], x.step[3]}};
+  }
+  template <class X>
+  AttentionArgs args(const cpu::Heads<X>& out, C* log_sum) const {
+    return {dtype_of<T>(), this->batch, this->heads, this->kv_heads, this->targets, this->sources, this->width, this->value_width, double(this->scale),
+            this->causal, erased(this->q), erased(this->k), erased(this->v), erased(this->allowed), erased(this->bias), erased(out), log_sum,
+            this->dropout, {this->seed, this->first, random_state}};
+  }
+};
+
 template <class T, class Form>
-cpu::Attention<T> attention_problem(const Form& form, const Ref<TensorImpl>& q, const Ref<TensorImpl>& k, const Ref<TensorImpl>& v,
-                                    const SDPAOptions& o) {
+AttentionProblem<T> attention_problem(const Form& form, const Ref<TensorImpl>& q, const Ref<TensorImpl>& k, const Ref<TensorImpl>& v,
+                                      const SDPAOptions& o) {
   check_attention(form, q->shape(), k->shape(), v->shape(), o);
-  cpu::Attention<T> p;
+  AttentionProblem<T> p;
+  const Operand operands[] = {&q, &k, &v};
+  p.device = common_device(Form::name, operands, 3);
   const auto extent = [&](const Ref<TensorImpl>& x, int d) { return form.extent(x->shape(), d); };
   p.batch = extent(q, 0), p.heads = extent(q, 1), p.kv_heads = extent(k, 1);
   p.targets = extent(q, 2), p.sources = extent(k, 2), p.width = extent(q, 3), p.value_width = extent(v, 3);
-  p.scale = T(o.scale_ ? *o.scale_ : p.width == 0 ? 1 : 1 / std::sqrt(double(p.width)));
+  p.scale = compute_t<T>(o.scale_ ? *o.scale_ : p.width == 0 ? 1 : 1 / std::sqrt(double(p.width)));
   p.causal = o.is_causal_;
   p.q = heads_of<const T>(form, q), p.k = heads_of<const T>(form, k), p.v = heads_of<const T>(form, v);
   return p;
@@ -89,8 +122,9 @@ cpu::Attention<T> attention_problem(const Form& form, const Ref<TensorImpl>& q, 
 
 // A mask, of dtype bool or T, broadcast to (batch, heads, targets, sources).
 template <class T, class M, int R>
-void set_mask(const char* op, cpu::Attention<T>& p, const Tensor<M, R>& mask) {
+void set_mask(const char* op, AttentionProblem<T>& p, const Tensor<M, R>& mask) {
   if (!mask.defined()) return;
+  if (mask.device() != p.device) fail<DeviceError>(op, ": operands on different devices, ", p.device, " and ", mask.device(), " (the mask)");
   const std::int64_t whole[4] = {p.batch, p.heads, p.targets, p.sources};
   cpu::Heads<const M> h{mask.data(), {}};
   for (int i = 0; i < R; ++i) {
@@ -106,32 +140,37 @@ void set_mask(const char* op, cpu::Attention<T>& p, const Tensor<M, R>& mask) {
 }
 
 template <class T>
-void set_dropout(cpu::Attention<T>& p, double probability, Generator& g) {
+void set_dropout(AttentionProblem<T>& p, double probability, Generator& g) {
   p.dropout = probability;
   if (probability == 0) return;
-  p.seed = g.seed();
-  p.first = g.reserve(std::uint64_t(p.batch * p.heads * p.targets * ((p.sources + 3) / 4 * 4)));
+  const auto n = std::uint64_t(p.batch * p.heads * p.targets * ((p.sources + 3) / 4 * 4));
+  const RandomStream random = p.device.is_cuda() ? RandomRecording::reserve(g, n) : RandomStream{g.seed(), g.reserve(n), nullptr};
+  p.seed = random.seed, p.first = random.first, p.random_state = random.state;
 }
+
+// Uninitialized, where x is.
+template <class T, int R>
+Tensor<T, R> on_device_of(const Shape<R>& sizes, const Tensor<T, R>& x) { return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), sizes, x.device())); }
 
 // The result, and where it is to be recorded what tie(out, gradients) makes of it: gradients(grad, dq, dk, dv) fills those
 // that are defined.
 template <class T, int R, class Form, class M, int RM, class Tie>
 Tensor<T, R> attention_of(const Form& form, const Tensor<T, R>& q, const Tensor<T, R>& k, const Tensor<T, R>& v, const Tensor<M, RM>& mask,
                           const SDPAOptions& o, Generator& g, bool recorded, Tie tie) {
-  cpu::Attention<T> p = attention_problem<T>(form, q.impl, k.impl, v.impl, o);
+  AttentionProblem<T> p = attention_problem<T>(form, q.impl, k.impl, v.impl, o);
   set_mask(Form::name, p, mask);
   set_dropout(p, o.dropout_p_, g);
   const Tensor<T, R> out = form.result(q, p.value_width);
-  Tensor<T, 3> log_sum;
-  if (recorded) log_sum = Tensor<T, 3>(TensorImpl::empty(dtype_of<T>(), Shape{p.batch, p.heads, p.targets}));
-  cpu::attend(p, heads_of<T>(form, out.impl), recorded ? log_sum.data() : nullptr);
+  Tensor<compute_t<T>, 3> log_sum;
+  if (recorded) log_sum = Tensor<compute_t<T>, 3>(TensorImpl::empty(dtype_of<compute_t<T>>(), Shape{p.batch, p.heads, p.targets}, p.device));
+  p.attend(heads_of<T>(form, out.impl), recorded ? log_sum.data() : nullptr);
   if (!recorded) return out;
   auto gradients = [=, q = Saved(q), k = Saved(k), v = Saved(v), mask = Saved(mask), out = Saved(out)](
                        const Tensor<T, R>& grad, const Tensor<T, R>& dq, const Tensor<T, R>& dk, const Tensor<T, R>& dv) {
     q.get(Form::name), k.get(Form::name), v.get(Form::name), mask.get(Form::name);  // p reads what they hold
     const Tensor<T, R> y = out.get(Form::name);
-    cpu::attend_backward(p, {heads_of<const T>(form, y.impl), heads_of<const T>(form, grad.impl), log_sum.data(), heads_of<T>(form, dq.impl),
-                             heads_of<T>(form, dk.impl), heads_of<T>(form, dv.impl)});
+    p.backward(heads_of<const T>(form, y.impl), heads_of<const T>(form, grad.impl), log_sum.data(), heads_of<T>(form, dq.impl),
+               heads_of<T>(form, dk.impl), heads_of<T>(form, dv.impl));
   };
   return tie(out, std::move(gradients));
 }
@@ -141,7 +180,7 @@ Tensor<T, R> attention_of(const Form& form, const Tensor<T, R>& q, const Tensor<
                           const SDPAOptions& o, Generator& g) {
   return attention_of(form, q, k, v, mask, o, g, any_requires_grad(q, k, v), [&](const Tensor<T, R>& out, auto gradients) {
     auto back = [gradients, sq = q.shape(), sk = k.shape(), sv = v.shape()](const Tensor<T, R>& grad, const auto& needs) {
-      const auto wanted = [&](int i, const Shape<R>& s) { return needs[i] ? Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), s)) : Tensor<T, R>(); };
+      const auto wanted = [&](int i, const Shape<R>& s) { return needs[i] ? on_device_of(s, grad) : Tensor<T, R>(); };
       std::tuple d(wanted(0, sq), wanted(1, sk), wanted(2, sv));
       gradients(grad, std::get<0>(d), std::get<1>(d), std::get<2>(d));
       return d;
@@ -152,13 +191,21 @@ Tensor<T, R> attention_of(const Form& form, const Tensor<T, R>& q, const Tensor<
 
 template <class T, class M>
 void check_joined(std::int64_t heads, std::initializer_list<Ref<TensorImpl>> operands, std::int64_t parts = 1) {
-  static_assert(std::is_floating_point_v<T>, "sinter: multi_head_attention() takes float or double; convert with to<float>(x)");
+  static_assert(is_floating<T>, "sinter: multi_head_attention() takes floating point operands; convert with to<float>(x)");
   static_assert(std::is_same_v<M, bool> || std::is_same_v<M, T>, "sinter: multi_head_attention() takes a mask of dtype bool or of the query's dtype");
   for (const Ref<TensorImpl>& x : operands) {
     if (!x) fail_undefined();
     if (heads < 1 || x->sizes[2] % (heads * parts) != 0)
       fail<ShapeError>(HeadsJoined::name, ": ", x->sizes[2], " columns do not divide into ", heads * parts, " heads (axis 2 of ", x->shape(), ")");
   }
+}
+
+// f(wide, mask) of operands that wide() makes floats of, in their own 16-bit dtype again: the CPU computes attention in float.
+template <class T, class M, int RM, class F>
+auto narrowed_from_float(const Tensor<M, RM>& mask, F f) {
+  const auto wide = [](const auto& x) { return materialize(to<float>(x)); };
+  if constexpr (std::is_same_v<M, bool>) return materialize(to<T>(f(wide, mask)));
+  else return materialize(to<T>(f(wide, mask.defined() ? wide(mask) : Tensor<float, RM>())));
 }
 
 // softmax(q @ k^T * scale + mask) @ v. q (..., T, E), k (..., S, E), v (..., S, Ev) -> (..., T, Ev), of one rank, 2 to 4, and
@@ -177,15 +224,12 @@ auto scaled_dot_product_attention(const Expr<Q>& query, const Expr<K>& key, cons
   static_assert(ranked, "sinter: scaled_dot_product_attention() takes query, key and value of one rank, 2 to 4");
   static_assert(masks, "sinter: scaled_dot_product_attention() takes a mask of dtype bool or of the query's dtype, of at most the query's rank");
   if constexpr (fits && ranked && masks) {
+    const Tensor<T, R> q = materialize(query.self()), k = materialize(key.self()), v = materialize(value.self());
     if constexpr (is_reduced_float<T>) {
-      const auto wide = [](const auto& x) { return materialize(to<float>(x)); };
-      const auto run = [&](const auto& mask) {
-        return materialize(to<T>(scaled_dot_product_attention(wide(query.self()), wide(key.self()), wide(value.self()), mask, options, g)));
-      };
-      if constexpr (std::is_same_v<M, bool>) return run(attn_mask);
-      else return run(attn_mask.defined() ? wide(attn_mask) : Tensor<float, RM>());
+      const bool direct = q.device().is_cuda() && (std::is_same_v<M, bool> || !any_requires_grad(attn_mask));
+      if (direct) return attention_of(HeadsApart(), q, k, v, attn_mask, options, g);
+      return narrowed_from_float<T>(attn_mask, [&](auto wide, const auto& mask) { return scaled_dot_product_attention(wide(q), wide(k), wide(v), mask, options, g); });
     } else {
-      const Tensor<T, R> q = materialize(query.self()), k = materialize(key.self()), v = materialize(value.self());
       if constexpr (!std::is_same_v<M, bool>)
         if (any_requires_grad(attn_mask)) {  // a gradient of all scores is asked for: they are made
           attention_problem<T>(HeadsApart(), q.impl, k.impl, v.impl, options);
@@ -208,6 +252,9 @@ template <class T, class M = bool, int RM = 2>
 Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& k, const Tensor<T, 3>& v, HeadsJoined heads,
                                   const Tensor<M, RM>& attn_mask = {}, const SDPAOptions& options = {}, Generator& g = default_generator()) {
   check_joined<T, M>(heads.n, {q.impl, k.impl, v.impl});
+  if constexpr (is_reduced_float<T>)
+    if (!q.device().is_cuda())
+      return narrowed_from_float<T>(attn_mask, [&](auto wide, const auto& mask) { return multi_head_attention(wide(q), wide(k), wide(v), heads, mask, options, g); });
   return attention_of(heads, q, k, v, attn_mask, options, g);
 }
 // Part i of n that lie side by side in x.
@@ -221,10 +268,13 @@ Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& q, const Tensor<T, 3>& kv,
                                   const SDPAOptions& options = {}, Generator& g = default_generator()) {
   check_joined<T, M>(heads.n, {q.impl});
   check_joined<T, M>(heads.n, {kv.impl}, 2);
+  if constexpr (is_reduced_float<T>)
+    if (!q.device().is_cuda())
+      return narrowed_from_float<T>(attn_mask, [&](auto wide, const auto& mask) { return multi_head_attention(wide(q), wide(kv), heads, mask, options, g); });
   return attention_of(heads, q, part_of(kv, 0, 2), part_of(kv, 1, 2), attn_mask, options, g, any_requires_grad(q, kv),
                       [&](const Tensor<T, 3>& out, auto gradients) {
                         auto back = [gradients, sq = q.shape(), skv = kv.shape()](const Tensor<T, 3>& grad, const auto& needs) {
-                          const Tensor<T, 3> dq = needs[0] ? empty<T>(sq) : Tensor<T, 3>(), dkv = needs[1] ? empty<T>(skv) : Tensor<T, 3>();
+                          const Tensor<T, 3> dq = needs[0] ? on_device_of(sq, grad) : Tensor<T, 3>(), dkv = needs[1] ? on_device_of(skv, grad) : Tensor<T, 3>();
                           const auto part = [&](int i) { return needs[1] ? part_of(dkv, i, 2) : Tensor<T, 3>(); };
                           gradients(grad, dq, part(0), part(1));
                           return std::tuple(dq, dkv);
@@ -237,10 +287,13 @@ template <class T, class M = bool, int RM = 2>
 Tensor<T, 3> multi_head_attention(const Tensor<T, 3>& qkv, HeadsJoined heads, const Tensor<M, RM>& attn_mask = {},
                                   const SDPAOptions& options = {}, Generator& g = default_generator()) {
   check_joined<T, M>(heads.n, {qkv.impl}, 3);
+  if constexpr (is_reduced_float<T>)
+    if (!qkv.device().is_cuda())
+      return narrowed_from_float<T>(attn_mask, [&](auto wide, const auto& mask) { return multi_head_attention(wide(qkv), heads, mask, options, g); });
   return attention_of(heads, part_of(qkv, 0, 3), part_of(qkv, 1, 3), part_of(qkv, 2, 3), attn_mask, options, g, any_requires_grad(qkv),
                       [&](const Tensor<T, 3>& out, auto gradients) {
                         auto back = [gradients, sizes = qkv.shape()](const Tensor<T, 3>& grad, const auto&) {
-                          const Tensor<T, 3> d = empty<T>(sizes);
+                          const Tensor<T, 3> d = on_device_of(sizes, grad);
                           gradients(grad, part_of(d, 0, 3), part_of(d, 1, 3), part_of(d, 2, 3));
                           return std::tuple(d);
                         };

@@ -33,7 +33,8 @@ Tensor<T, R> attention_weights(const Tensor<T, R>& q, const Tensor<T, R>& k, con
   if (o.is_causal_) {
     later = Tensor<T, 2>(TensorImpl::empty(dtype_of<T>(), Shape{targets, sources}));
     for (std::int64_t i = 0; i < targets; ++i)
-      for (std::int64_t j = 0; j < sources; ++j) later.data()[i * sources + j] = j > i ? -std::numeric_limits<T>::infinity() : T(0);
+      for (std::int64_t j = 0; j < sources; ++j) later.data()[i * sources + j] = j > i ? T(-std::numeric_limits<compute_t<T>>::infinity()) : T(0);
+    later = later.to(q.device());
   }
   const Tensor<T, R> scores(matmul(q, transpose(k, -2, -1)) * scale);
   if (!mask.defined() && !later.defined()) return softmax(scores, -1);

@@ -39,6 +39,8 @@ __global__ void __launch_bounds__(attention_threads) attention_forward(Attention
     __syncthreads();
     C s[A][B];
     tile_products<D>(s, shared, met, k.width);
+    const bool masked = a.allowed.data || a.bias.data;
+    if (masked) make_weights<A, B>(weights, [&](int i, int j) { return mask_term<C>(a, at, q0 + tile_y() + 16 * i, k0 + tile_x() + 16 * j); });
 #pragma unroll
     for (int i = 0; i < A; ++i) {
       const int q = q0 + tile_y() + 16 * i;
@@ -46,8 +48,8 @@ __global__ void __launch_bounds__(attention_threads) attention_forward(Attention
 #pragma unroll
       for (int j = 0; j < B; ++j) {
         const int key = k0 + tile_x() + 16 * j;
-        const bool hidden = q >= targets || key >= sources || (a.causal && key > q);
-        s[i][j] = hidden ? C(-INFINITY) : masked_score(a, at, q, key, s[i][j] * scale);
+        const C term = masked ? weight_at<B>(weights, i, j) : key >= sources || (a.causal && key > q) ? C(-INFINITY) : C(0);
+        s[i][j] = term == C(-INFINITY) ? term : s[i][j] * scale + term;
         top = s[i][j] > top ? s[i][j] : top;
       }
       top = row_max(top);
@@ -64,10 +66,11 @@ __global__ void __launch_bounds__(attention_threads) attention_forward(Attention
     }
     if (a.dropout > 0) {
       const AttentionDropout<C> drop(a, at);
+      make_weights<A, B>(weights, [&](int i, int j) { return drop(q0 + tile_y() + 16 * i, k0 + tile_x() + 16 * j); });
 #pragma unroll
       for (int i = 0; i < A; ++i)
 #pragma unroll
-        for (int j = 0; j < B; ++j) s[i][j] *= drop(q0 + tile_y() + 16 * i, k0 + tile_x() + 16 * j);
+        for (int j = 0; j < B; ++j) s[i][j] *= weight_at<B>(weights, i, j);
     }
     store_weights(weights, s);
     __syncthreads();

@@ -34,19 +34,37 @@ __global__ void __launch_bounds__(256) attention_inner(AttentionGradientArgs b, 
   if (threadIdx.x % 32 == 0) inner[row] = sum;
 }
 
-// The weight of a score, and the slope of the score as that of the dropped weight: both 0 where the query does not see the key.
-template <class C>
-struct WeightAndSlope {
-  C weight, slope;
-};
-template <class C>
-__device__ __forceinline__ WeightAndSlope<C> differentiate(const AttentionArgs& a, const AttentionPlace& at, const C* inner, int q, int k, C score, C slope) {
-  if (q >= int(a.targets) || k >= int(a.sources) || (a.causal && k > q)) return {0, 0};
-  const std::int64_t row = (at.batch * a.heads + at.head) * a.targets + q;
-  const C weight = exp_of(masked_score(a, at, q, k, score * C(a.scale)) - static_cast<const C*>(a.log_sum)[row]);
-  const C factor = a.dropout > 0 ? AttentionDropout<C>(a, at)(q, k) : C(1);
-  return {weight * factor, weight * (slope * factor - inner[row]) * C(a.scale)};
+// Scores become dropped weights, and the slopes of those the slopes of the scores: both 0 where a query does not see a key.
+// pair(i, j) tells query and key. `room` is that of the weights in shared memory.
+template <int A, int B, class C, class Pair>
+__device__ __forceinline__ void differentiate(const AttentionArgs& a, const AttentionPlace& at, const C* inner, C (&s)[A][B], C (&d)[A][B], C* room, Pair pair) {
+  const std::int64_t rows = (at.batch * a.heads + at.head) * a.targets;
+  const bool masked = a.allowed.data || a.bias.data, drops = a.dropout > 0;
+  const AttentionDropout<C> drop(a, at);
+  if (masked) make_weights<A, B>(room, [&](int i, int j) { return mask_term<C>(a, at, pair(i, j).q, pair(i, j).k); });
+#pragma unroll
+  for (int i = 0; i < A; ++i)
+#pragma unroll
+    for (int j = 0; j < B; ++j) {
+      const auto [q, k] = pair(i, j);
+      const C term = masked ? weight_at<B>(room, i, j) : C(0);
+      const bool seen = q < int(a.targets) && k < int(a.sources) && !(a.causal && k > q) && term != C(-INFINITY);
+      s[i][j] = seen ? exp_of(s[i][j] * C(a.scale) + term - static_cast<const C*>(a.log_sum)[rows + q]) : C(0);
+    }
+  if (drops) make_weights<A, B>(room, [&](int i, int j) { return drop(pair(i, j).q, pair(i, j).k); });
+#pragma unroll
+  for (int i = 0; i < A; ++i)
+#pragma unroll
+    for (int j = 0; j < B; ++j) {
+      const int q = pair(i, j).q;
+      const C factor = drops ? weight_at<B>(room, i, j) : C(1);
+      d[i][j] = q < int(a.targets) ? s[i][j] * (d[i][j] * factor - inner[rows + q]) * C(a.scale) : C(0);
+      s[i][j] *= factor;
+    }
 }
+struct QueryAndKey {
+  int q, k;
+};
 
 template <class C, int D>
 __global__ void __launch_bounds__(attention_threads) attention_backward_queries(AttentionGradientArgs b, const C* inner) {
@@ -74,10 +92,7 @@ __global__ void __launch_bounds__(attention_threads) attention_backward_queries(
     C s[A][B], d[A][B];
     tile_products<D>(s, shared, keys, k.width);
     tile_products<D>(d, ups, values, v.width);
-#pragma unroll
-    for (int i = 0; i < A; ++i)
-#pragma unroll
-      for (int j = 0; j < B; ++j) d[i][j] = differentiate(a, at, inner, q0 + tile_y() + 16 * i, k0 + tile_x() + 16 * j, s[i][j], d[i][j]).slope;
+    differentiate(a, at, inner, s, d, slopes, [&](int i, int j) { return QueryAndKey{q0 + tile_y() + 16 * i, k0 + tile_x() + 16 * j}; });
     store_weights(slopes, d);
     __syncthreads();
     tile_weighted<D, A, B>(dq, slopes, keys);
@@ -113,14 +128,7 @@ __global__ void __launch_bounds__(attention_threads) attention_backward_keys(Att
       C s[A][B], d[A][B];
       tile_products<D>(s, shared, queries, q.width);
       tile_products<D>(d, values, ups, up.width);
-#pragma unroll
-      for (int i = 0; i < A; ++i)
-#pragma unroll
-        for (int j = 0; j < B; ++j) {
-          const auto both = differentiate(a, at, inner, q0 + tile_x() + 16 * j, k0 + tile_y() + 16 * i, s[i][j], d[i][j]);
-          s[i][j] = both.weight;
-          d[i][j] = both.slope;
-        }
+      differentiate(a, at, inner, s, d, weights, [&](int i, int j) { return QueryAndKey{q0 + tile_x() + 16 * j, k0 + tile_y() + 16 * i}; });
       store_weights(weights, s);
       __syncthreads();
       tile_weighted<D, A, B>(dv, weights, ups);

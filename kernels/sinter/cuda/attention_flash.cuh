@@ -14,8 +14,9 @@ template <int D>
 struct FlashForward {
   static constexpr int threads = 128, queries = 128, keys = 64;
   static constexpr int stage = 2 * keys * D;  // elements of k and v
+  static constexpr int terms = 4 * keys / 8 * threads;  // of masks, as many as one thread has scores of 16 rows
   template <class T>
-  static constexpr std::size_t bytes() { return (queries * D + 2 * stage) * sizeof(T); }
+  static constexpr std::size_t bytes(bool masked) { return (queries * D + 2 * stage) * sizeof(T) + (masked ? terms * sizeof(float) : 0); }
 };
 
 // Masked: with masks or dropout.
@@ -25,6 +26,7 @@ __global__ void __launch_bounds__(128, 2) flash_forward(AttentionArgs a) {
   constexpr int M = 2, N = P::keys / 8;
   SINTER_DYNAMIC_SHARED(T, shared);
   T* const stages = shared + P::queries * D;
+  [[maybe_unused]] float* const mask_terms = reinterpret_cast<float*>(stages + 2 * P::stage);  // in loops that are not unrolled
   const int targets = int(a.targets), sources = int(a.sources), tiles = (targets + P::queries - 1) / P::queries;
   const AttentionPlace at(a.heads, tiles);
   const std::int64_t kv_head = at.head / (a.heads / a.kv_heads);
@@ -57,8 +59,21 @@ __global__ void __launch_bounds__(128, 2) flash_forward(AttentionArgs a) {
     const T* const tile = stages + step % 2 * P::stage;
     float s[M][N][4] = {};
     multiply_tiles<T, D>(s, shared, first - q0, tile);
-    const bool edge = k0 + P::keys > sources || (a.causal && k0 + P::keys - 1 > first);
-    if (Masked || edge) {
+    [[maybe_unused]] const bool edge = k0 + P::keys > sources || (a.causal && k0 + P::keys - 1 > first);
+    if constexpr (Masked) {
+#pragma unroll
+      for (int m = 0; m < M; ++m) {
+        float* const terms = mask_terms + threadIdx.x;
+#pragma unroll 2
+        for (int e = 0; e < 4 * N; ++e)
+          terms[e * P::threads] = mask_term<float>(a, at, first + 16 * m + g + e / 2 % 2 * 8, k0 + e / 4 * 8 + 2 * t + e % 2);
+#pragma unroll
+        for (int e = 0; e < 4 * N; ++e) {
+          const float term = terms[e * P::threads];
+          s[m][e / 4][e % 4] = term == -INFINITY ? term : s[m][e / 4][e % 4] * to_log2 + term * log2_e;
+        }
+      }
+    } else if (edge) {
 #pragma unroll
       for (int m = 0; m < M; ++m)
 #pragma unroll
@@ -66,9 +81,7 @@ __global__ void __launch_bounds__(128, 2) flash_forward(AttentionArgs a) {
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             const int row = first + 16 * m + g + i / 2 * 8, key = k0 + 8 * n + 2 * t + i % 2;
-            const bool hidden = key >= sources || (a.causal && key > row);
-            if constexpr (Masked) s[m][n][i] = row < targets && !hidden ? masked_score(a, at, row, key, s[m][n][i] * float(a.scale)) * log2_e : -INFINITY;
-            else if (hidden) s[m][n][i] = -INFINITY;
+            if (key >= sources || (a.causal && key > row)) s[m][n][i] = -INFINITY;
           }
     }
 #pragma unroll
@@ -133,7 +146,7 @@ void launch_flash(const AttentionArgs& a) {
   using P = FlashForward<D>;
   const std::int64_t blocks = a.batch * a.heads * attention_tiles(a.targets, P::queries);
   check_attention_grid("scaled_dot_product_attention", blocks);
-  SINTER_LAUNCH("scaled_dot_product_attention", (flash_forward<T, D, Masked>), dim3(unsigned(blocks)), dim3(P::threads), P::template bytes<T>(), a);
+  SINTER_LAUNCH("scaled_dot_product_attention", (flash_forward<T, D, Masked>), dim3(unsigned(blocks)), dim3(P::threads), P::template bytes<T>(Masked), a);
 }
 inline bool launch_flash_attention(const AttentionArgs& a) {
   if (!fits_tensor_cores(a)) return false;

@@ -36,10 +36,13 @@ struct FlashBackward {
   static constexpr int queries = 128, keys = 32;                   // of dq: rows that a block owns, rows of a step
   static constexpr int own_keys = 64, step_queries = 64;           // of dk and dv
   static constexpr int stage = 2 * keys * D, key_stage = 2 * step_queries * D;
+  static constexpr int terms = 32 * threads;  // of masks: a thread has 32 scores at a time
   template <class T>
-  static constexpr std::size_t bytes() { return (2 * queries * D + 2 * stage) * sizeof(T); }
+  static constexpr std::size_t bytes(bool masked) { return (2 * queries * D + 2 * stage) * sizeof(T) + (masked ? terms * sizeof(float) : 0); }
   template <class T>
-  static constexpr std::size_t key_bytes() { return (2 * own_keys * D + 2 * key_stage) * sizeof(T) + 2 * step_queries * sizeof(FlashRow); }
+  static constexpr std::size_t key_bytes(bool masked) {
+    return (2 * own_keys * D + 2 * key_stage) * sizeof(T) + 2 * step_queries * sizeof(FlashRow) + (masked ? terms * sizeof(float) : 0);
+  }
 };
 
 template <class T, int D, bool Masked>
@@ -49,6 +52,7 @@ __global__ void __launch_bounds__(128, 2) flash_backward_queries(AttentionGradie
   const AttentionArgs& a = b.forward;
   SINTER_DYNAMIC_SHARED(T, shared);
   T *const ups = shared + P::queries * D, *const stages = ups + P::queries * D;
+  [[maybe_unused]] float* const terms = reinterpret_cast<float*>(stages + 2 * P::stage) + threadIdx.x;
   const int targets = int(a.targets), sources = int(a.sources), tiles = (targets + P::queries - 1) / P::queries;
   const AttentionPlace at(a.heads, tiles);
   const std::int64_t kv_head = at.head / (a.heads / a.kv_heads);
@@ -87,7 +91,12 @@ __global__ void __launch_bounds__(128, 2) flash_backward_queries(AttentionGradie
     float s[M][N][4] = {}, d[M][N][4] = {};
     multiply_tiles<T, D>(s, shared, first - q0, tile);
     multiply_tiles<T, D>(d, ups, first - q0, tile + P::keys * D);
-    const bool edge = k0 + P::keys > sources || (a.causal && k0 + P::keys - 1 > first);
+    [[maybe_unused]] const bool edge = k0 + P::keys > sources || (a.causal && k0 + P::keys - 1 > first);
+    if constexpr (Masked) {
+#pragma unroll 2
+      for (int e = 0; e < M * N * 4; ++e)
+        terms[e * P::threads] = mask_term<float>(a, at, first + e / (4 * N) * 16 + g + e / 2 % 2 * 8, k0 + e / 4 % N * 8 + 2 * t + e % 2) * log2_e;
+    }
 #pragma unroll
     for (int m = 0; m < M; ++m) {
       unsigned stays = 0;
@@ -106,16 +115,14 @@ __global__ void __launch_bounds__(128, 2) flash_backward_queries(AttentionGradie
       for (int n = 0; n < N; ++n)
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          const int q = first + 16 * m + g + i / 2 * 8, key = k0 + 8 * n + 2 * t + i % 2;
+          [[maybe_unused]] const int q = first + 16 * m + g + i / 2 * 8, key = k0 + 8 * n + 2 * t + i % 2;
           float score = s[m][n][i] * to_log2, slope = d[m][n][i];
-          if (Masked || edge) {
-            const bool hidden = key >= sources || (a.causal && key > q);
-            if constexpr (Masked) {
-              score = q < targets && !hidden ? masked_score(a, at, q, key, s[m][n][i] * scale) * log2_e : -INFINITY;
-              slope *= stays >> (4 * n + i) & 1 ? kept : 0.f;
-            } else if (hidden) {
-              score = -INFINITY;
-            }
+          if constexpr (Masked) {
+            const float term = terms[((m * N + n) * 4 + i) * P::threads];
+            score = term == -INFINITY ? term : score + term;
+            slope *= stays >> (4 * n + i) & 1 ? kept : 0.f;
+          } else if (edge && (key >= sources || (a.causal && key > q))) {
+            score = -INFINITY;
           }
           s[m][n][i] = exp2_fast(score - row[m][i / 2].log_sum) * (slope - row[m][i / 2].inner);
         }
@@ -137,6 +144,7 @@ __global__ void __launch_bounds__(128, 2) flash_backward_keys(AttentionGradientA
   SINTER_DYNAMIC_SHARED(T, shared);
   T *const values = shared + P::own_keys * D, *const stages = values + P::own_keys * D;
   FlashRow* const row_stages = reinterpret_cast<FlashRow*>(stages + 2 * P::key_stage);
+  [[maybe_unused]] float* const terms = reinterpret_cast<float*>(row_stages + 2 * P::step_queries) + threadIdx.x;
   const int targets = int(a.targets), sources = int(a.sources), tiles = (sources + P::own_keys - 1) / P::own_keys, group = int(a.heads / a.kv_heads);
   const AttentionPlace at(a.kv_heads, tiles);
   const int k0 = at.tile * P::own_keys, first = k0 + int(threadIdx.x) / 32 * 16;  // the dear ones first, where causal
@@ -178,9 +186,12 @@ __global__ void __launch_bounds__(128, 2) flash_backward_keys(AttentionGradientA
     multiply_tiles<T, D>(d, values, first - k0, tile + P::step_queries * D);
     unsigned stays = ~0u;
     float kept = 1;
-    AttentionPlace here = at;
+    [[maybe_unused]] AttentionPlace here = at;
     if constexpr (Masked) {
       here.head = at.head * group + step / per_head;
+#pragma unroll 2
+      for (int e = 0; e < 4 * N; ++e)
+        terms[e * P::threads] = mask_term<float>(a, here, q0 + e / 4 * 8 + 2 * t + e % 2, first + g + e / 2 % 2 * 8) * log2_e;
       if (a.dropout > 0) {
         const AttentionDropout<float> drop(a, here);
         kept = drop.kept;
@@ -192,21 +203,19 @@ __global__ void __launch_bounds__(128, 2) flash_backward_keys(AttentionGradientA
         }
       }
     }
-    const bool edge = a.causal && q0 < first + 15;
+    [[maybe_unused]] const bool edge = a.causal && q0 < first + 15;
 #pragma unroll
     for (int n = 0; n < N; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int column = 8 * n + 2 * t + i % 2, q = q0 + column, key = first + g + i / 2 * 8;
+        const int column = 8 * n + 2 * t + i % 2;
         float score = s[0][n][i] * to_log2, slope = d[0][n][i], stay = 1;
-        if (Masked || edge) {
-          const bool hidden = a.causal && key > q;
-          if constexpr (Masked) {
-            score = q < targets && key < sources && !hidden ? masked_score(a, here, q, key, s[0][n][i] * scale) * log2_e : -INFINITY;
-            stay = stays >> (4 * n + i) & 1 ? kept : 0.f;
-          } else if (hidden) {
-            score = -INFINITY;
-          }
+        if constexpr (Masked) {
+          const float term = terms[(4 * n + i) * P::threads];
+          score = term == -INFINITY ? term : score + term;
+          stay = stays >> (4 * n + i) & 1 ? kept : 0.f;
+        } else if (edge && first + g + i / 2 * 8 > q0 + column) {
+          score = -INFINITY;
         }
         const float weight = exp2_fast(score - row[column].log_sum);
         d[0][n][i] = weight * (slope * stay - row[column].inner);
@@ -231,9 +240,9 @@ void launch_flash_gradients(const AttentionGradientArgs& b, const FlashRow* rows
   const std::int64_t key_blocks = a.batch * a.kv_heads * attention_tiles(a.sources, P::own_keys);
   check_attention_grid(name, std::max(query_blocks, key_blocks));
   if (b.dq.data && query_blocks > 0)
-    SINTER_LAUNCH(name, (flash_backward_queries<T, D, Masked>), dim3(unsigned(query_blocks)), dim3(P::threads), P::template bytes<T>(), b, rows);
+    SINTER_LAUNCH(name, (flash_backward_queries<T, D, Masked>), dim3(unsigned(query_blocks)), dim3(P::threads), P::template bytes<T>(Masked), b, rows);
   if ((b.dk.data || b.dv.data) && key_blocks > 0)
-    SINTER_LAUNCH(name, (flash_backward_keys<T, D, Masked>), dim3(unsigned(key_blocks)), dim3(P::threads), P::template key_bytes<T>(), b, rows);
+    SINTER_LAUNCH(name, (flash_backward_keys<T, D, Masked>), dim3(unsigned(key_blocks)), dim3(P::threads), P::template key_bytes<T>(Masked), b, rows);
 }
 
 inline bool launch_flash_attention_backward(const AttentionGradientArgs& b) {

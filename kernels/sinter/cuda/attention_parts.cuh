@@ -4,7 +4,6 @@
 
 #include <math.h>
 
-#include "sinter/core/random.hpp"
 #include "sinter/cuda/runtime.cuh"
 #include "sinter/device/attention.hpp"
 
@@ -43,36 +42,38 @@ __device__ __forceinline__ void store_as(void* p, DType t, std::int64_t i, C x) 
   else static_cast<half*>(p)[i] = half(x);
 }
 
-// What the given masks make of the score of query q and key k, both within bounds.
+// What masks add to the score of query q and key k; -inf where q does not see k.
 template <class C>
-__device__ __forceinline__ C masked_score(const AttentionArgs& a, const AttentionPlace& at, int q, int k, C score) {
+__device__ __forceinline__ C mask_term(const AttentionArgs& a, const AttentionPlace& at, int q, int k) {
+  if (q >= int(a.targets) || k >= int(a.sources) || (a.causal && k > q)) return C(-INFINITY);
   if (a.allowed.data) {
     const std::int64_t i = head_offset(a.allowed, at.batch, at.head) + q * a.allowed.step[2] + k * a.allowed.step[3];
     if (!static_cast<const bool*>(a.allowed.data)[i]) return C(-INFINITY);
   }
-  if (a.bias.data) score += load_as<C>(a.bias.data, a.dtype, head_offset(a.bias, at.batch, at.head) + q * a.bias.step[2] + k * a.bias.step[3]);
-  return score;
+  if (!a.bias.data) return C(0);
+  return load_as<C>(a.bias.data, a.dtype, head_offset(a.bias, at.batch, at.head) + q * a.bias.step[2] + k * a.bias.step[3]);
 }
 
 // The factors of weights: 0 where dropped, else 1 / (1 - p). Four neighbouring keys share a counter, as on the CPU.
 template <class C>
 struct AttentionDropout {
-  std::uint64_t limit, seed, first, quads;
+  std::uint64_t limit, first, quads;
+  RandomStream random;
   C kept;
   __device__ AttentionDropout(const AttentionArgs& a, const AttentionPlace& at)
-      : limit(std::uint64_t(a.dropout * 4294967296.0)), seed(a.seed),
-        first(a.first + std::uint64_t((at.batch * a.heads + at.head) * a.targets * ((a.sources + 3) / 4))), quads(std::uint64_t((a.sources + 3) / 4)),
-        kept(a.dropout < 1 ? C(1 / (1 - a.dropout)) : C(0)) {}
+      : limit(std::uint64_t(a.dropout * 4294967296.0)), first(std::uint64_t((at.batch * a.heads + at.head) * a.targets * ((a.sources + 3) / 4))),
+        quads(std::uint64_t((a.sources + 3) / 4)), random(a.random), kept(a.dropout < 1 ? C(1 / (1 - a.dropout)) : C(0)) {}
+  __device__ Philox words(int q, int k) const { return random.words(first + std::uint64_t(q) * quads + std::uint64_t(k / 4)); }
   __device__ C factor(std::uint32_t word) const { return word < limit ? C(0) : kept; }
   __device__ C operator()(int q, int k) const {
-    const Philox random(seed, first + std::uint64_t(q) * quads + std::uint64_t(k / 4));
-    const std::uint32_t low = k & 1 ? random.word[1] : random.word[0], high = k & 1 ? random.word[3] : random.word[2];
+    const Philox x = words(q, k);
+    const std::uint32_t low = k & 1 ? x.word[1] : x.word[0], high = k & 1 ? x.word[3] : x.word[2];
     return factor(k & 2 ? high : low);
   }
   // Whether the weights of keys k and k + 1, k even, stay: two bits.
   __device__ unsigned pair(int q, int k) const {
-    const Philox random(seed, first + std::uint64_t(q) * quads + std::uint64_t(k / 4));
-    const std::uint32_t low = k & 2 ? random.word[2] : random.word[0], high = k & 2 ? random.word[3] : random.word[1];
+    const Philox x = words(q, k);
+    const std::uint32_t low = k & 2 ? x.word[2] : x.word[0], high = k & 2 ? x.word[3] : x.word[1];
     return unsigned(low >= limit) | unsigned(high >= limit) << 1;
   }
 };

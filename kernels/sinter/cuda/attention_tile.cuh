@@ -88,6 +88,14 @@ __device__ __forceinline__ void store_weights(C* to, const C (&w)[A][B]) {
 #pragma unroll
     for (int j = 0; j < B; ++j) to[(tile_y() + 16 * i) * tile_step<16 * B> + tile_x() + 16 * j] = w[i][j];
 }
+// In shared memory, f(i, j) for every weight of this thread. Not unrolled, which keeps masks and random numbers small.
+template <int A, int B, class C, class F>
+__device__ __forceinline__ void make_weights(C* to, F f) {
+#pragma unroll 1
+  for (int e = 0; e < A * B; ++e) to[(tile_y() + 16 * (e / B)) * tile_step<16 * B> + tile_x() + 16 * (e % B)] = f(e / B, e % B);
+}
+template <int B, class C>
+__device__ __forceinline__ C weight_at(const C* from, int i, int j) { return from[(tile_y() + 16 * i) * tile_step<16 * B> + tile_x() + 16 * j]; }
 // sum[i][n][e] += row y + 16 i of the weights times column 64 n + 4 x + e of b, which has 16 B rows.
 template <int D, int A, int B, class C>
 __device__ __forceinline__ void tile_weighted(C (&sum)[A][D / 64][4], const C* w, const C* b) {
@@ -162,9 +170,8 @@ template <class F>
 void for_attention_kernel(const char* op, const AttentionArgs& a, F f) {
   const std::int64_t width = a.width > a.value_width ? a.width : a.value_width;
   if (width > device_attention_width) fail<ShapeError>(op, ": heads on CUDA are at most ", device_attention_width, " wide, but these are ", width);
-  const auto of = [&](auto c) { width <= 64 ? f(c, TileWidth<64>()) : width <= 128 ? f(c, TileWidth<128>()) : f(c, TileWidth<256>()); };
-  if (a.dtype == DType::float64) of(double());
-  else of(float());
+  if (a.dtype == DType::float64) width <= 128 ? f(double(), TileWidth<128>()) : f(double(), TileWidth<256>());
+  else width <= 64 ? f(float(), TileWidth<64>()) : width <= 128 ? f(float(), TileWidth<128>()) : f(float(), TileWidth<256>());
 }
 
 }  // namespace cuda
