@@ -3,14 +3,40 @@
 #include "sinter/cuda/conv.cuh"
 
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
-#include "device_array.hpp"
+#include "schedules.hpp"
 
 using namespace sinter;
 
 namespace {
+
+// Elements on the device, `offset` of them behind the start of an aligned block.
+template <class T>
+class Elements {
+ public:
+  explicit Elements(const std::vector<T>& host, std::size_t offset = 0)
+      : size_(host.size()), offset_(offset), block_(static_cast<T*>(cuda_backend->allocate(0, (size_ + offset) * sizeof(T)))) {
+    if (size_) cuda_backend->copy(data(), 0, host.data(), -1, size_ * sizeof(T));
+  }
+  Elements(const Elements&) = delete;
+  Elements& operator=(const Elements&) = delete;
+  ~Elements() { cuda_backend->deallocate(0, block_, (size_ + offset_) * sizeof(T)); }
+  T* data() const { return block_ + offset_; }
+  std::vector<T> read() const {
+    std::vector<T> host(size_);
+    if (size_) cuda_backend->copy(host.data(), -1, data(), 0, size_ * sizeof(T));
+    cuda_backend->synchronize(0);
+    return host;
+  }
+
+ private:
+  std::size_t size_, offset_;
+  T* block_;
+};
 
 struct Problem {
   std::int64_t count = 1, groups = 1, in = 1, out = 1, height = 1, width = 1, kernel_h = 1, kernel_w = 1;
@@ -55,14 +81,15 @@ std::vector<T> random_values(std::int64_t n, std::mt19937& random) {
 
 // The results of all three passes, one after the other.
 template <class T>
-std::vector<T> run(const Problem& p, bool biased, std::vector<double>* expected = nullptr, unsigned seed = 1) {
-  std::mt19937 random(seed);
+std::vector<T> run(const Problem& p, bool biased, std::vector<double>* expected = nullptr, std::size_t offset = 0) {
+  std::mt19937 random(1);
   const DType dtype = dtype_of<T>();
   const ConvArgs s = p.args(ConvPass::result, dtype, nullptr, nullptr, nullptr, nullptr);
   const auto x = random_values<T>(s.x_numel(), random), w = random_values<T>(s.w_numel(), random), dy = random_values<T>(s.y_numel(), random);
   const auto bias = random_values<T>(p.groups * p.out, random);
-  const DeviceArray<T> dx_in(x), w_in(w), dy_in(dy), bias_in(bias);
-  const DeviceArray<T> y(std::vector<T>(dy.size(), T(NAN))), dx(std::vector<T>(x.size(), T(NAN))), dw(std::vector<T>(w.size(), T(NAN)));
+  const Elements<T> dx_in(x, offset), w_in(w, offset), dy_in(dy, offset), bias_in(bias, offset);
+  const auto unset = [](const std::vector<T>& like) { return std::vector<T>(like.size(), T(NAN)); };
+  const Elements<T> y(unset(dy), offset), dx(unset(x), offset), dw(unset(w), offset);
   conv_on_device(p.args(ConvPass::result, dtype, dx_in.data(), w_in.data(), biased ? bias_in.data() : nullptr, y.data()));
   conv_on_device(p.args(ConvPass::image, dtype, dy_in.data(), w_in.data(), nullptr, dx.data()));
   conv_on_device(p.args(ConvPass::weight, dtype, dx_in.data(), dy_in.data(), nullptr, dw.data()));
@@ -83,9 +110,9 @@ std::vector<T> run(const Problem& p, bool biased, std::vector<double>* expected 
 }
 
 template <class T>
-void check(const Problem& p, double tolerance, bool biased = true) {
+void check(const Problem& p, double tolerance, bool biased = true, std::size_t offset = 0) {
   std::vector<double> expected;
-  const auto got = run<T>(p, biased, &expected);
+  const auto got = run<T>(p, biased, &expected, offset);
   double largest = 1, worst = 0;
   for (const double e : expected) largest = std::max(largest, std::abs(e));
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -126,6 +153,17 @@ TEST_CASE("convolution and its gradients are their definition, on a device") {
   }
   check<float>(shapes[1], 3e-6, false);
   check<float>(shapes[3], 3e-6, false);
+  check<float>(shapes[5], 3e-6, true, 1);
+  check<double>(shapes[5], 1e-14, true, 1);
+}
+TEST_CASE("sums of a convolution are in one order, on a device") {
+  for (const Problem& p : {shapes[2], shapes[3], shapes[6], shapes[9], shapes[10], shapes[15]})
+    same_under_all_schedules([&] {
+      const auto all = run<float>(p, true);
+      std::vector<std::uint32_t> bits(all.size());
+      std::memcpy(bits.data(), all.data(), all.size() * sizeof(float));
+      return bits;
+    });
 }
 TEST_CASE("narrow floats are summed in float, on a device") {
   for (const Problem& p : {shapes[1], shapes[3], shapes[5], shapes[10], shapes[12], shapes[15]}) {
