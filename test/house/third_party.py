@@ -8,8 +8,10 @@ ALLOWED = [  # what, as an #include spells it; where
     (r"Eigen/", r"(eval|cpu|functional)/"),
     (r"nlohmann/", r"(io|train)/"),
     (r"zlib\.h$", r"(data|io|train)/"),
-    (r"(thrust|cub|cuda)/", r"eval/cuda\.cuh$"),
-    (r"(cuda|cublas|cudnn|curand|cufft|nvtx)\w*\.h$", r"(eval|functional|cuda)/"),
+    (r"(thrust|cub)/", r"cuda/"),
+    (r"cuda_runtime\.h$", r"cuda/device\.cuh$"),
+    (r"cublas\w*\.h$", r"cuda/"),
+    (r"cudnn\w*\.h$", r"cuda/"),
     (r"(mpi|nccl)\.h$", r"dist/"),
 ]
 # The compiler's own, the C library's and the operating system's.

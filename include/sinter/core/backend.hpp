@@ -30,6 +30,7 @@ struct Backend {
   void (*copy)(void* to, int to_device, const void* from, int from_device, std::size_t bytes);
   void (*fill)(int device, void* p, int byte, std::size_t bytes);
   void (*synchronize)(int device);
+  int (*exchange_device)(int device);  // kernels of the calling thread run there from now on; returns the one before, at first 0
   void* (*allocate_pinned)(std::size_t bytes);  // of the host, from which copies are asynchronous
   void (*free_pinned)(void* p) noexcept;
   DeviceMemory (*memory)(int device);
