@@ -21,19 +21,20 @@ inline namespace SINTER_ABI {
 
 // The numbers 0, step, 2 step, ... along dimension d, with an extent of one along all others.
 template <int R>
-Tensor<std::int64_t, R> counted_along(int d, std::int64_t n, std::int64_t step) {
+Tensor<std::int64_t, R> counted_along(Device device, int d, std::int64_t n, std::int64_t step) {
   Shape<R> sizes;
   for (int i = 0; i < R; ++i) sizes[i] = i == d ? n : 1;
-  Tensor<std::int64_t, R> t(TensorImpl::empty(DType::int64, sizes));
-  for (std::int64_t i = 0; i < n; ++i) t.data()[i] = i * step;
+  Tensor<std::int64_t, R> t(TensorImpl::empty(DType::int64, sizes, device));
+  if (device.is_cuda()) sequence_on_device({t.data(), DType::int64, n, true, false, 0, step, 0, 0, 0});
+  else for (std::int64_t i = 0; i < n; ++i) t.data()[i] = i * step;
   return t;
 }
 // The place of each element in row-major order: a sum over dimensions, broadcast in the loop.
 template <int D, int R>
-auto places(const Shape<R>& sizes) {
-  const auto along = counted_along<R>(D, sizes[D], contiguous_strides(sizes)[D]);
+auto places(Device device, const Shape<R>& sizes) {
+  const auto along = counted_along<R>(device, D, sizes[D], contiguous_strides(sizes)[D]);
   if constexpr (D + 1 == R) return Leaf<std::int64_t, R>(along);
-  else return along + places<D + 1>(sizes);
+  else return along + places<D + 1>(device, sizes);
 }
 
 // The least place at which e equals its extreme over `axes`; `place` numbers the elements there. A second pass over the
@@ -52,18 +53,18 @@ auto place_along(const char* op, const E& e, std::int64_t dim) {
   NoGradGuard no_grad;
   if constexpr (R == 0) {
     wrap_dim(op, dim, R);
-    return full(Shape<0>{}, std::int64_t(0));
+    return full(Shape<0>{}, std::int64_t(0), device_of(op, e));
   } else {
     const int d = wrap_dim(op, dim, R);
-    return first_place<Extreme>(op, e, Axes<1, Keep>{1u << d}, counted_along<R>(d, e.shape()[d], 1));
+    return first_place<Extreme>(op, e, Axes<1, Keep>{1u << d}, counted_along<R>(device_of(op, e), d, e.shape()[d], 1));
   }
 }
 template <class Extreme, class E>
 auto place_of_all(const char* op, const E& e) {
   constexpr int R = E::rank;
   NoGradGuard no_grad;
-  if constexpr (R == 0) return full(Shape<0>{}, std::int64_t(0));
-  else return first_place<Extreme>(op, e, Axes<R, false>{(1u << R) - 1u}, places<0>(Shape<R>(e.shape())));
+  if constexpr (R == 0) return full(Shape<0>{}, std::int64_t(0), device_of(op, e));
+  else return first_place<Extreme>(op, e, Axes<R, false>{(1u << R) - 1u}, places<0>(device_of(op, e), Shape<R>(e.shape())));
 }
 
 // The index of the greatest element: into the flattened tensor, or along dim. int64.

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "sinter/autograd/function.hpp"
-#include "sinter/core/random.hpp"
+#include "sinter/device/random.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -34,10 +34,12 @@ auto dropout(const Expr<A>& e, double p = 0.5, bool training = true, Generator& 
   const X x = materialize(e.self());
   if (!training || p == 0) return x;
   const std::int64_t n = x.numel();
-  const std::uint64_t seed = g.seed(), first = g.reserve(std::uint64_t(n));
+  const Device device = x.device();
+  const RandomStream stream = device.is_cuda() ? RandomRecording::reserve(g, std::uint64_t(n)) : RandomStream{g.seed(), g.reserve(std::uint64_t(n)), nullptr};
   const auto apply = [=](const X& from) {
-    X to(TensorImpl::empty(dtype_of<T>(), from.shape()));
-    drop_elements(from.data(), to.data(), n, p, seed, first);
+    X to(TensorImpl::empty(dtype_of<T>(), from.shape(), device));
+    if (device.is_cuda()) dropout_on_device({dtype_of<T>(), to.data(), from.data(), n, p, stream});
+    else drop_elements(from.data(), to.data(), n, p, stream.seed, stream.first);
     return to;
   };
   const X y = apply(x.detach().contiguous());

@@ -5,6 +5,9 @@
 #include <optional>
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/index.hpp"
+#include "sinter/functional/rows.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -18,7 +21,7 @@ void for_each_stripe(std::int64_t columns, std::int64_t rows, F&& f) {
 }
 
 // index (...) of an integer dtype, weight (rows, width) -> (..., width). Row padding_idx (negative: from the end) gets no
-// gradient. Throws IndexError. https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html
+// gradient. Throws IndexError (of indices on CUDA: see device/index.hpp). https://pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html
 template <class A, class B>
 auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::int64_t> padding_idx = {}) {
   using T = typename B::value_type;
@@ -32,17 +35,19 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
   const std::int64_t padding = !padding_idx ? -1 : *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
   const auto indices = materialize(materialize(to<std::int64_t>(index)).contiguous());
   const std::int64_t n = indices.numel();
-  for (std::int64_t i = 0; i < n; ++i)
+  const Device device = shared_device("embedding", indices, weight);
+  for (std::int64_t i = 0; i < n && device.is_cpu(); ++i)
     if (indices.data()[i] < 0 || indices.data()[i] >= rows)
       fail<IndexError>("embedding: index ", indices.data()[i], " is out of range for a weight of ", rows, " rows");
 
   Shape<R> sizes;
   for (int i = 0; i < R - 1; ++i) sizes[i] = indices.impl->sizes[i];
   sizes[R - 1] = width;
-  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), sizes));
+  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), sizes, device));
   const auto dense = weight.detach().contiguous();
   constexpr std::int64_t grain = 256;
-  parallel_for((n + grain - 1) / grain, n * width >= parallel_threshold, [&](std::int64_t c) {
+  if (device.is_cuda()) gather_rows_on_device({"embedding", dtype_of<T>(), y.data(), dense.data(), indices.data(), 1, rows, width, n});
+  else parallel_for((n + grain - 1) / grain, n * width >= parallel_threshold, [&](std::int64_t c) {
     for (std::int64_t i = c * grain; i < std::min(n, (c + 1) * grain); ++i)
       std::copy_n(dense.data() + indices.data()[i] * width, width, y.data() + i * width);
   });
@@ -50,8 +55,9 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
   const Saved kept(indices);
   const auto taken = [=](const Tensor<T, 2>& table) {  // what `back` is the transpose of: without row `padding`
     const auto at = kept.get("embedding");
-    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes));
-    for (std::int64_t i = 0; i < n; ++i) {
+    Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes, device));
+    if (device.is_cuda()) gather_rows_on_device({"embedding", dtype_of<T>(), to.data(), table.data(), at.data(), 1, rows, width, n, padding});
+    else for (std::int64_t i = 0; i < n; ++i) {
       if (at.data()[i] == padding) std::fill_n(to.data() + i * width, width, T(0));
       else std::copy_n(table.data() + at.data()[i] * width, width, to.data() + i * width);
     }
@@ -59,9 +65,10 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
   };
   const auto back = [=](const Tensor<T, R>& grad) {
     const auto at = kept.get("embedding");
-    Tensor<T, 2> g(TensorImpl::empty(dtype_of<T>(), Shape{rows, width}));
-    std::fill_n(g.data(), rows * width, T(0));
-    for_each_stripe(width, n, [&](std::int64_t first, std::int64_t last) {
+    Tensor<T, 2> g(TensorImpl::empty(dtype_of<T>(), Shape{rows, width}, device));
+    fill_dense(g, T(0));
+    if (device.is_cuda()) add_rows_on_device({"embedding", dtype_of<T>(), g.data(), grad.data(), at.data(), 1, rows, width, n, false, padding});
+    else for_each_stripe(width, n, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t i = 0; i < n; ++i) {
         const std::int64_t row = at.data()[i];
         if (row == padding) continue;

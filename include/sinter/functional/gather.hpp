@@ -4,7 +4,9 @@
 #pragma once
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/index.hpp"
 #include "sinter/functional/rows.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -28,13 +30,13 @@ void for_each_row_pair(const Shape<R>& a, const Shape<R>& b, int d, F&& f) {
 template <int R>
 std::int64_t row_step(const Shape<R>& s, int d) { return R == 0 ? 1 : contiguous_strides(s)[d]; }
 
-// An index tensor as dense int64, each element within [0, extent).
+// An index tensor as dense int64, each element within [0, extent). On a device that is left to the kernels.
 template <class E>
 auto checked_index(const char* op, const Expr<E>& index, std::int64_t extent, int axis) {
   static_assert(std::is_integral_v<typename E::value_type> && !std::is_same_v<typename E::value_type, bool>,
                 "sinter: an index tensor has dtype int64 (or another integer)");
   const auto dense = no_grad([&] { return materialize(to<std::int64_t>(index)).contiguous(); });
-  for (std::int64_t i = 0, n = dense.numel(); i < n; ++i)
+  for (std::int64_t i = 0, n = dense.device().is_cpu() ? dense.numel() : 0; i < n; ++i)
     if (const std::int64_t k = dense.data()[i]; k < 0 || k >= extent)
       fail<IndexError>(op, ": index ", k, " (element ", i, " of the index) is out of range for extent ", extent, " (axis ", axis, ")");
   return dense;
@@ -46,31 +48,45 @@ void check_within(const char* op, const char* what, const Shape<R>& inner, const
       fail<ShapeError>(op, ": the index of shape ", inner, " exceeds the ", what, " of shape ", outer, ": ", inner[i], " against ", outer[i], " (axis ", i, ")");
 }
 template <class T, int R>
-Tensor<T, R> zeros_of(const Shape<R>& sizes) {
-  Tensor<T, R> t(TensorImpl::empty(dtype_of<T>(), sizes));
-  std::fill_n(t.data(), t.numel(), T(0));
+Tensor<T, R> zeros_of(const Shape<R>& sizes, Device device) {
+  Tensor<T, R> t(TensorImpl::empty(dtype_of<T>(), sizes, device));
+  fill_dense(t, T(0));
   return t;
+}
+template <class T, int R>
+GatherArgs gather_args(const char* op, const Shape<R>& x, int d, const Tensor<std::int64_t, R>& index) {
+  GatherArgs a{op, dtype_of<T>(), R, d, {}, {}, index.data()};
+  for (int i = 0; i < R; ++i) a.x_sizes[i] = x[i], a.sizes[i] = index.shape()[i];
+  return a;
 }
 
 // out[.., k, ..] = x[.., index[.., k, ..], ..]
 template <class T, int R>
-Tensor<T, R> gather_values(const Tensor<T, R>& x, int d, const Tensor<std::int64_t, R>& index) {
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), index.shape()));
+Tensor<T, R> gather_values(const char* op, const Tensor<T, R>& x, int d, const Tensor<std::int64_t, R>& index) {
+  const Device device = shared_device(op, x, index);
+  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), index.shape(), device));
+  if (device.is_cuda()) {
+    gather_on_device(gather_args<T>(op, x.shape(), d, index), out.data(), x.data());
+    return out;
+  }
   const std::int64_t n = R == 0 ? 1 : index.shape()[d], step = row_step(index.shape(), d), from = row_step(x.shape(), d);
   for_each_row_pair(index.shape(), x.shape(), d, [&](std::int64_t i, std::int64_t b) {
     for (std::int64_t k = 0; k < n; ++k) out.data()[i + k * step] = x.data()[b + index.data()[i + k * step] * from];
   });
   return out;
 }
-// to[.., index[.., k, ..], ..] += from[.., k, ..], or = where Add is false.
-template <bool Add, class T, int R, class From>
-void scatter_values(Tensor<T, R>& to, int d, const Tensor<std::int64_t, R>& index, From from) {
+// to[.., index[.., k, ..], ..] += from[.., k, ..], or = where Add is false; zeros where `from` is undefined.
+template <bool Add, class T, int R>
+void scatter_values(const char* op, Tensor<T, R>& to, int d, const Tensor<std::int64_t, R>& index, const Tensor<T, R>& from) {
+  const T* source = from.defined() ? from.data() : nullptr;
+  if (shared_device(op, to, index, from.defined() ? from : to).is_cuda())
+    return (Add ? scatter_add_on_device : scatter_on_device)(gather_args<T>(op, to.shape(), d, index), to.data(), source);
   const std::int64_t n = R == 0 ? 1 : index.shape()[d], step = row_step(index.shape(), d), by = row_step(to.shape(), d);
   for_each_row_pair(index.shape(), to.shape(), d, [&](std::int64_t i, std::int64_t b) {
     for (std::int64_t k = 0; k < n; ++k) {
       T& slot = to.data()[b + index.data()[i + k * step] * by];
-      if constexpr (Add) slot = T(slot + from(i + k * step));
-      else slot = from(i + k * step);
+      if constexpr (Add) slot = T(slot + source[i + k * step]);
+      else slot = source ? source[i + k * step] : T(0);
     }
   });
 }
@@ -78,15 +94,15 @@ void scatter_values(Tensor<T, R>& to, int d, const Tensor<std::int64_t, R>& inde
 // Gathers by an index that is known to be dense and within range.
 template <class T, int R>
 Tensor<T, R> gather_checked(const char* op, const Tensor<T, R>& in, int d, const Tensor<std::int64_t, R>& index) {
-  Tensor<T, R> out = gather_values(no_grad([&] { return in.detach().contiguous(); }), d, index);
+  Tensor<T, R> out = gather_values(op, no_grad([&] { return in.detach().contiguous(); }), d, index);
   if (!any_requires_grad(in)) return out;
   const Saved at(index);
   const auto back = [op, d, sizes = in.shape(), at](const Tensor<T, R>& grad) {
-    Tensor<T, R> dx = zeros_of<T>(sizes);
-    scatter_values<true>(dx, d, at.get(op), [&](std::int64_t i) { return grad.data()[i]; });
+    Tensor<T, R> dx = zeros_of<T>(sizes, grad.device());
+    scatter_values<true>(op, dx, d, at.get(op), grad);
     return dx;
   };
-  return record_linear(op, out, [op, d, at](const Tensor<T, R>& x) { return gather_values(x, d, at.get(op)); }, back, in);
+  return record_linear(op, out, [op, d, at](const Tensor<T, R>& x) { return gather_values(op, x, d, at.get(op)); }, back, in);
 }
 
 // x, index: the same rank; extents of index are within those of x but for dim. Throws IndexError, ShapeError.
@@ -133,7 +149,7 @@ Tensor<T, R> scatter_from(const char* op, const Tensor<T, R>& x, std::int64_t di
     return p.contiguous();
   });
   Tensor<T, R> out = no_grad([&] { return x.detach().clone(); });
-  scatter_values<Add>(out, d, at, [&](std::int64_t i) { return part.data()[i]; });
+  scatter_values<Add>(op, out, d, at, part);
   if (!any_requires_grad(x, src)) return out;
   auto back = [=, sizes = src.shape(), at = Saved(at)](const Tensor<T, R>& grad, const auto& needs) {
     const auto index = at.get(op);
@@ -141,14 +157,14 @@ Tensor<T, R> scatter_from(const char* op, const Tensor<T, R>& x, std::int64_t di
     if (needs[0] && Add) dx = grad;
     if (needs[0] && !Add) {
       dx = grad.clone();
-      scatter_values<false>(dx, d, index, [](std::int64_t) { return T(0); });
+      scatter_values<false>(op, dx, d, index, Tensor<T, R>());
     }
     if (needs[1]) {
-      const Tensor<T, R> taken = gather_values(grad, d, index);
+      const Tensor<T, R> taken = gather_values(op, grad, d, index);
       if (sizes == index.shape()) {
         ds = taken;
       } else {
-        ds = zeros_of<T>(sizes);
+        ds = zeros_of<T>(sizes, grad.device());
         Tensor<T, R> p = ds;
         for (int i = 0; i < R; ++i) p = Tensor<T, R>(narrow(p, i, 0, index.shape()[i]));
         p.copy_(taken);
@@ -167,9 +183,10 @@ auto scatter(const Expr<A>& x, std::int64_t dim, const Expr<I>& index, const Exp
 template <class A, class I, class S, std::enable_if_t<std::is_arithmetic_v<S>, int> = 0>
 auto scatter(const Expr<A>& x, std::int64_t dim, const Expr<I>& index, S value) {
   using T = typename A::value_type;
-  Tensor<T, I::rank> source(TensorImpl::empty(dtype_of<T>(), Shape<I::rank>(index.self().shape())));
-  std::fill_n(source.data(), source.numel(), T(value));
-  return scatter_from<false>("scatter", materialize(x.self()), dim, index, source);
+  const auto to = materialize(x.self());
+  Tensor<T, I::rank> source(TensorImpl::empty(dtype_of<T>(), Shape<I::rank>(index.self().shape()), to.device()));
+  fill_dense(source, T(value));
+  return scatter_from<false>("scatter", to, dim, index, source);
 }
 // x with x[.., index[.., k, ..], ..] += source[.., k, ..], in rising k.
 template <class A, class I, class B>
@@ -188,10 +205,12 @@ auto index_select(const Expr<A>& x, std::int64_t dim, const Expr<I>& index) {
   const auto at = checked_index("index_select", index, in.shape()[d], d);
   const Rows rows(in.shape(), d);
   const std::int64_t n = at.numel(), inner = rows.inner, outer = rows.outer;
+  const Device device = shared_device("index_select", in, at);
   const auto taken = [=, sizes = with_extent<R>(in.shape(), d, n), at = Saved(at)](const Tensor<T, R>& from) {
     const auto i = at.get("index_select");
-    Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
-    parallel_for(outer * n, out.numel() >= parallel_threshold, [&](std::int64_t b) {
+    Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes, device));
+    if (device.is_cuda()) gather_rows_on_device({"index_select", dtype_of<T>(), out.data(), from.data(), i.data(), outer, rows.n, inner, n});
+    else parallel_for(outer * n, out.numel() >= parallel_threshold, [&](std::int64_t b) {
       std::copy_n(from.data() + (b / n * rows.n + i.data()[b % n]) * inner, inner, out.data() + b * inner);
     });
     return out;
@@ -200,8 +219,9 @@ auto index_select(const Expr<A>& x, std::int64_t dim, const Expr<I>& index) {
   if (!any_requires_grad(in)) return out;
   const auto back = [=, sizes = in.shape(), at = Saved(at)](const Tensor<T, R>& grad) {
     const auto i = at.get("index_select");
-    Tensor<T, R> dx = zeros_of<T>(sizes);
-    parallel_for(outer, grad.numel() >= parallel_threshold, [&](std::int64_t o) {
+    Tensor<T, R> dx = zeros_of<T>(sizes, device);
+    if (device.is_cuda()) add_rows_on_device({"index_select", dtype_of<T>(), dx.data(), grad.data(), i.data(), outer, rows.n, inner, n, false});
+    else parallel_for(outer, grad.numel() >= parallel_threshold, [&](std::int64_t o) {
       for (std::int64_t k = 0; k < n; ++k) {
         T* to = dx.data() + (o * rows.n + i.data()[k]) * inner;
         const T* g = grad.data() + (o * n + k) * inner;

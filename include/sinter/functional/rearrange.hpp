@@ -1,29 +1,54 @@
 // SPDX-License-Identifier: MIT
 // flip, roll, repeat, tile, repeat_interleave and pad: results whose element (i, j, ...) is the operand's at (f(i), g(j), ...).
-// Each function is a table for every dimension; one kernel copies by them, another adds the gradient back.
+// Each function is a rule for every dimension; one kernel copies by them, another adds the gradient back.
 #pragma once
 
 #include <vector>
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/index.hpp"
 #include "sinter/functional/rows.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
+
+template <int R>
+struct IndexRules {
+  IndexRule rule[R > 0 ? R : 1];
+
+  // Every index in its place.
+  explicit IndexRules(const Shape<R>& sizes) {
+    for (int d = 0; d < R; ++d) rule[d].size = rule[d].n = sizes[d];
+  }
+  void set(int d, IndexRule::Kind kind, std::int64_t size, std::int64_t by = 0) {
+    rule[d].kind = kind;
+    rule[d].size = size;
+    rule[d].by = by;
+  }
+  Shape<R> shape() const {
+    Shape<R> s;
+    for (int d = 0; d < R; ++d) s[d] = rule[d].size;
+    return s;
+  }
+  template <class T>
+  RearrangeArgs args(const char* op, T fill) const {
+    RearrangeArgs a{op, dtype_of<T>(), R, {}, pattern_of(fill)};
+    for (int d = 0; d < R; ++d) a.rule[d] = rule[d];
+    return a;
+  }
+};
 
 // from[d][i]: where index i along d of the result comes from, or -1 for the filling value.
 template <int R>
 struct IndexTables {
   std::vector<std::int64_t> from[R > 0 ? R : 1];
 
-  // Every index in its place.
-  explicit IndexTables(const Shape<R>& sizes) {
-    for (int d = 0; d < R; ++d) set(d, sizes[d], [](std::int64_t i) { return i; });
-  }
-  template <class F>
-  void set(int d, std::int64_t n, F f) {
-    from[d].resize(std::size_t(n));
-    for (std::int64_t i = 0; i < n; ++i) from[d][std::size_t(i)] = f(i);
+  explicit IndexTables(const IndexRules<R>& rules) {
+    for (int d = 0; d < R; ++d) {
+      from[d].resize(std::size_t(rules.rule[d].size));
+      for (std::int64_t i = 0; i < rules.rule[d].size; ++i) from[d][std::size_t(i)] = rules.rule[d].source(i);
+    }
   }
   Shape<R> shape() const {
     Shape<R> s;
@@ -60,9 +85,7 @@ struct IndexTables {
 };
 
 template <class T, int R>
-Tensor<T, R> rearrange(const char* op, const Tensor<T, R>& in, IndexTables<R> tables, T value = T(0)) {
-  const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), tables.shape()));
+void rearrange_values(const Tensor<T, R>& x, const Tensor<T, R>& out, const IndexTables<R>& tables, T value) {
   const std::vector<std::int64_t>& last = tables.from[R - 1];
   const std::int64_t n = std::int64_t(last.size());
   if (out.numel() > 0)
@@ -73,11 +96,23 @@ Tensor<T, R> rearrange(const char* op, const Tensor<T, R>& in, IndexTables<R> ta
         to[i] = at < 0 || j < 0 ? value : x.data()[at + j];
       }
     });
+}
+template <class T, int R>
+Tensor<T, R> rearrange(const char* op, const Tensor<T, R>& in, const IndexRules<R>& rules, T value = T(0)) {
+  const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
+  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), rules.shape(), x.device()));
+  if (x.device().is_cuda()) rearrange_on_device(rules.args(op, value), out.data(), x.data());
+  else rearrange_values(x, out, IndexTables<R>(rules), value);
   if constexpr (is_floating<T>) {
     if (!any_requires_grad(in)) return out;
-    auto back = [tables = std::move(tables), sizes = in.shape()](const Tensor<T, R>& grad, const auto&) {
-      Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), sizes));
+    auto back = [op, rules, sizes = in.shape()](const Tensor<T, R>& grad, const auto&) {
+      Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), sizes, grad.device()));
+      if (grad.device().is_cuda()) {
+        rearrange_back_on_device(rules.args(op, T(0)), dx.data(), grad.data());
+        return std::tuple(dx);
+      }
       std::fill_n(dx.data(), dx.numel(), T(0));
+      const IndexTables<R> tables(rules);
       const std::vector<std::int64_t>& last = tables.from[R - 1];
       const std::int64_t n = std::int64_t(last.size());
       // Blocks of dimension 0 write to different places if its table is one to one.
@@ -101,10 +136,10 @@ template <class E, std::size_t K>
 auto flip(const Expr<E>& e, const int (&dims)[K]) {
   const unsigned mask = dim_mask<E::rank>("flip", dims);
   const auto x = materialize(e.self());
-  IndexTables<E::rank> tables(x.shape());
+  IndexRules<E::rank> rules(x.shape());
   for (int d = 0; d < E::rank; ++d)
-    if ((mask >> d) & 1u) tables.set(d, x.shape()[d], [n = x.shape()[d]](std::int64_t i) { return n - 1 - i; });
-  return rearrange("flip", x, std::move(tables));
+    if ((mask >> d) & 1u) rules.set(d, IndexRule::reversed, x.shape()[d]);
+  return rearrange("flip", x, rules);
 }
 template <class E>
 auto flip(const Expr<E>& e, int dim) {
@@ -118,11 +153,10 @@ auto roll(const Expr<E>& e, const std::int64_t (&shifts)[K], const int (&dims)[K
   const auto x = materialize(e.self());
   std::int64_t total[E::rank > 0 ? E::rank : 1] = {};
   for (std::size_t k = 0; k < K; ++k) total[wrap_dim("roll", dims[k], E::rank)] += shifts[k];
-  IndexTables<E::rank> tables(x.shape());
+  IndexRules<E::rank> rules(x.shape());
   for (int d = 0; d < E::rank; ++d)
-    if (const std::int64_t n = x.shape()[d]; n > 0)
-      tables.set(d, n, [n, s = total[d] % n](std::int64_t i) { return (i - s + n) % n; });
-  return rearrange("roll", x, std::move(tables));
+    if (const std::int64_t n = x.shape()[d]; n > 0) rules.set(d, IndexRule::shifted, n, (total[d] % n + n) % n);
+  return rearrange("roll", x, rules);
 }
 template <class E>
 auto roll(const Expr<E>& e, std::int64_t shift, int dim) {
@@ -143,9 +177,10 @@ auto repeat(const Expr<E>& e, const Shape<N>& repeats) {
     if (repeats[d] < 0) fail<ValueError>("repeat: a negative number of repeats, ", repeats[d], " (dimension ", d, ")");
   }
   const Tensor<typename E::value_type, N> wide = materialize(reshape(x, sizes));
-  IndexTables<N> tables(sizes);
-  for (int d = 0; d < N; ++d) tables.set(d, sizes[d] * repeats[d], [n = sizes[d]](std::int64_t i) { return i % n; });
-  return rearrange("repeat", wide, std::move(tables));
+  IndexRules<N> rules(sizes);
+  for (int d = 0; d < N; ++d)
+    if (repeats[d] != 1) rules.set(d, IndexRule::repeated, sizes[d] * repeats[d]);
+  return rearrange("repeat", wide, rules);
 }
 template <class E, std::size_t N>
 auto repeat(const Expr<E>& e, const std::int64_t (&repeats)[N]) {
@@ -168,9 +203,9 @@ auto repeat_interleave(const Expr<E>& e, std::int64_t repeats, std::int64_t dim)
   const int d = wrap_dim("repeat_interleave", dim, E::rank);
   if (repeats < 0) fail<ValueError>("repeat_interleave: a negative number of repeats, ", repeats);
   const auto x = materialize(e.self());
-  IndexTables<E::rank> tables(x.shape());
-  tables.set(d, x.shape()[d] * repeats, [repeats](std::int64_t i) { return i / repeats; });
-  return rearrange("repeat_interleave", x, std::move(tables));
+  IndexRules<E::rank> rules(x.shape());
+  rules.set(d, IndexRule::held, x.shape()[d] * repeats, repeats);
+  return rearrange("repeat_interleave", x, rules);
 }
 template <class E>
 auto repeat_interleave(const Expr<E>& e, std::int64_t repeats) {
@@ -186,7 +221,8 @@ auto pad(const Expr<E>& e, const std::int64_t (&padding)[K], PadMode mode = PadM
   constexpr int R = E::rank;
   static_assert(K % 2 == 0 && K / 2 <= std::size_t(R), "sinter: pad() takes two numbers for each dimension, from the last one on");
   const auto x = materialize(e.self());
-  IndexTables<R> tables(x.shape());
+  const IndexRule::Kind kind = mode == PadMode::reflect ? IndexRule::reflected : mode == PadMode::replicate ? IndexRule::replicated : IndexRule::padded;
+  IndexRules<R> rules(x.shape());
   for (int k = 0; k < int(K / 2); ++k) {
     const int d = R - 1 - k;
     const std::int64_t n = x.shape()[d], low = padding[2 * k], high = padding[2 * k + 1], size = n + low + high;
@@ -195,15 +231,9 @@ auto pad(const Expr<E>& e, const std::int64_t (&padding)[K], PadMode mode = PadM
     if (mode == PadMode::reflect && (low >= n || high >= n))
       fail<ShapeError>("pad: padding ", low, " and ", high, " must be less than extent ", n, " to reflect (axis ", d, " of ", x.shape(), ")");
     if (mode == PadMode::replicate && n == 0) fail<ShapeError>("pad: nothing to replicate along axis ", d, " of ", x.shape());
-    tables.set(d, size, [=](std::int64_t i) {
-      const std::int64_t j = i - low;
-      if (0 <= j && j < n) return j;
-      if (mode == PadMode::reflect) return j < 0 ? -j : 2 * (n - 1) - j;
-      if (mode == PadMode::replicate) return j < 0 ? std::int64_t(0) : n - 1;
-      return std::int64_t(-1);
-    });
+    rules.set(d, kind, size, low);
   }
-  return rearrange("pad", x, std::move(tables), typename E::value_type(value));
+  return rearrange("pad", x, rules, typename E::value_type(value));
 }
 
 }  // namespace SINTER_ABI

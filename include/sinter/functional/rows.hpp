@@ -23,6 +23,13 @@ struct Rows {
   std::int64_t begin(std::int64_t r) const { return r / inner * n * inner + r % inner; }
 };
 
+// Where tensors that meet in one op are. Throws DeviceError where that is not one device.
+template <class... X>
+Device shared_device(const char* op, const X&... x) {
+  const Operand in[] = {&x.impl...};
+  return common_device(op, in, int(sizeof...(X)));
+}
+
 // f(r) for every row. Chunks do not depend on the number of threads.
 template <class F>
 void for_each_row(const Rows& rows, F&& f) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/scan.hpp"
 #include "sinter/functional/rows.hpp"
 
 namespace sinter {
@@ -19,8 +20,18 @@ template <class T>
 using running_t = std::conditional_t<is_floating<T>, double, std::int64_t>;
 
 template <class T, int R>
+ScanArgs scan_args(const char* op, const Tensor<T, R>& x, int d, bool product, bool backwards) {
+  const Rows rows(x.shape(), d);
+  return {op, dtype_of<T>(), rows.outer, rows.n, rows.inner, product, backwards};
+}
+
+template <class T, int R>
 Tensor<T, R> cumsum_values(const Tensor<T, R>& x, int d, bool backwards) {
-  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape()));
+  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape(), x.device()));
+  if (x.device().is_cuda()) {
+    scan_on_device(scan_args("cumsum", x, d, false, backwards), y.data(), x.data());
+    return y;
+  }
   scan_rows(x, y, d, [backwards](const T* from, T* to, std::int64_t n, std::int64_t step) {
     running_t<T> sum = 0;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -54,8 +65,9 @@ auto cumprod(const Expr<E>& e, std::int64_t dim) {
   const int d = wrap_dim("cumprod", dim, R);
   const Tensor<T, R> in = materialize(cast<T>(e.self()));
   const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), x.shape()));
-  scan_rows(x, out, d, [](const T* from, T* to, std::int64_t n, std::int64_t step) {
+  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), x.shape(), x.device()));
+  if (x.device().is_cuda()) scan_on_device(scan_args("cumprod", x, d, true, false), out.data(), x.data());
+  else scan_rows(x, out, d, [](const T* from, T* to, std::int64_t n, std::int64_t step) {
     running_t<T> product = 1;
     for (std::int64_t i = 0; i < n; ++i) to[i * step] = T(product *= running_t<T>(from[i * step]));
   });
@@ -64,7 +76,11 @@ auto cumprod(const Expr<E>& e, std::int64_t dim) {
       // dx_i = (x_0 ... x_i-1) * s_i with s_i = g_i + x_i+1 * s_i+1: no division, so zeros do no harm.
       auto back = [d, x = Saved(x)](const Tensor<T, R>& grad, const auto&) {
         const Tensor<T, R> from = x.get("cumprod");
-        Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), from.shape()));
+        Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), from.shape(), from.device()));
+        if (from.device().is_cuda()) {
+          cumprod_back_on_device(scan_args("cumprod", from, d, true, false), dx.data(), from.data(), grad.data());
+          return std::tuple(dx);
+        }
         const Rows rows(from.shape(), d);
         for_each_row(rows, [&](std::int64_t r) {
           const std::int64_t b = rows.begin(r), step = rows.inner;

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "sinter/device/order.hpp"
+#include "sinter/device/scan.hpp"
 #include "sinter/functional/argmax.hpp"
 #include "sinter/functional/gather.hpp"
 
@@ -16,6 +18,21 @@ bool less_nan_last(T a, T b) {
   else return a < b;
 }
 
+// A dense tensor seen as (outer, inner, n): the rows along one dimension behind one another.
+inline Ref<TensorImpl> rows_view(const TensorImpl& t, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  const Layout<3> layout{Shape{outer, inner, n}, Shape{n * inner, std::int64_t(1), inner}, 0};
+  return TensorImpl::make(t.dtype, layout, t.storage, t.data);
+}
+[[gnu::noinline]] inline void order_on(const TensorImpl& x, TensorImpl& out, const Rows& rows, std::int64_t k, bool descending) {
+  const auto order = [&](const TensorImpl& from, const TensorImpl& to) {
+    order_on_device({from.dtype, from.data, rows.count(), rows.n, k, descending, static_cast<std::int64_t*>(to.data)});
+  };
+  if (rows.inner == 1) return order(x, out);
+  const Ref<TensorImpl> to = rows_view(out, rows.outer, k, rows.inner), dense = empty_dense(DType::int64, to->shape(), out.device());
+  order(*dense_clone(*rows_view(x, rows.outer, rows.n, rows.inner), x.dtype), *dense);
+  copy_elements(*to, *dense);
+}
+
 // For each row along d the places of its first k elements in order.
 template <class T, int R>
 Tensor<std::int64_t, R> order_of(const Tensor<T, R>& x, int d, std::int64_t k, bool descending) {
@@ -25,7 +42,11 @@ Tensor<std::int64_t, R> order_of(const Tensor<T, R>& x, int d, std::int64_t k, b
     std::int64_t at;
   };
   const Rows rows(x.shape(), d);
-  Tensor<std::int64_t, R> out(TensorImpl::empty(DType::int64, with_extent<R>(x.shape(), d, k)));
+  Tensor<std::int64_t, R> out(TensorImpl::empty(DType::int64, with_extent<R>(x.shape(), d, k), x.device()));
+  if (x.device().is_cuda()) {
+    order_on(*x.impl, *out.impl, rows, k, descending);
+    return out;
+  }
   const Rows to(out.shape(), d);
   const auto before = [descending](const Item& a, const Item& b) {
     if (less_nan_last(a.value, b.value)) return !descending;
@@ -72,6 +93,10 @@ auto topk(const Expr<E>& e, std::int64_t k, std::int64_t dim = -1, bool largest 
   return ValuesIndices<T, R>{gather_checked("topk", in, d, indices), indices};
 }
 
+// A copy of the first elements.
+template <class T>
+Tensor<T, 1> first_of(const Tensor<T, 1>& t, std::int64_t count) { return Tensor<T, 1>(dense_clone(*narrow(t, 0, 0, count).impl, dtype_of<T>())); }
+
 // values: the distinct elements in rising order; inverse: where each element of x is among them; counts: how often.
 template <class T, int R>
 struct Unique {
@@ -88,7 +113,18 @@ auto unique(const Expr<E>& e) {
   const std::int64_t n = x.numel();
   const auto order = order_of(Tensor<T, 1>(reshape(x, Shape{n})), 0, n, false);
   Unique<T, R> out;
-  out.inverse = Tensor<std::int64_t, R>(TensorImpl::empty(DType::int64, x.shape()));
+  out.inverse = Tensor<std::int64_t, R>(TensorImpl::empty(DType::int64, x.shape(), x.device()));
+  if (x.device().is_cuda() && n > 0) {
+    const auto fresh = [&] { return Tensor<std::int64_t, 1>(TensorImpl::empty(DType::int64, Shape{n}, x.device())); };
+    const Tensor<std::int64_t, 1> first = fresh(), sizes = fresh();
+    const Tensor<std::int64_t, 0> count(TensorImpl::empty(DType::int64, Shape<0>{}, x.device()));
+    groups_on_device({dtype_of<T>(), x.data(), order.data(), n, out.inverse.data(), first.data(), sizes.data(), count.data()});
+    const std::int64_t groups = count.item();
+    out.values = Tensor<T, 1>(TensorImpl::empty(dtype_of<T>(), Shape{groups}, x.device()));
+    gather_rows_on_device({"unique", dtype_of<T>(), out.values.data(), x.data(), first.data(), 1, n, 1, groups});
+    out.counts = first_of(sizes, groups);
+    return out;
+  }
   std::vector<T> values;
   std::vector<std::int64_t> counts;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -98,8 +134,8 @@ auto unique(const Expr<E>& e) {
     ++counts.back();
     out.inverse.data()[at] = std::int64_t(values.size()) - 1;
   }
-  out.values = Tensor<T, 1>(TensorImpl::empty(dtype_of<T>(), Shape{std::int64_t(values.size())}));
-  out.counts = Tensor<std::int64_t, 1>(TensorImpl::empty(DType::int64, Shape{std::int64_t(values.size())}));
+  out.values = Tensor<T, 1>(TensorImpl::empty(dtype_of<T>(), Shape{std::int64_t(values.size())}, x.device()));
+  out.counts = Tensor<std::int64_t, 1>(TensorImpl::empty(DType::int64, Shape{std::int64_t(values.size())}, x.device()));
   std::copy(values.begin(), values.end(), out.values.data());
   std::copy(counts.begin(), counts.end(), out.counts.data());
   return out;

@@ -25,9 +25,9 @@ Fan fan_of(const Tensor<T, R>& weight) {
 // Writes through `fill` into a contiguous tensor, and copies where t is not.
 template <class T, int R, class F>
 void overwrite(const Tensor<T, R>& t, F fill) {
-  Tensor<T, R> dense = t.is_contiguous() ? t.detach() : empty<T>(t.shape());
+  Tensor<T, R> dense = t.is_contiguous() ? t.detach() : empty<T>(t.shape(), t.device());
   fill(dense);
-  if (!t.is_contiguous()) assign(t, static_cast<const Leaf<T, R>&>(dense));
+  if (!t.is_contiguous()) copy_elements(*t.impl, *dense.impl);
   t.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
 }
 template <class T, int R>
@@ -40,7 +40,7 @@ void normal_(const Tensor<T, R>& t, double mean = 0, double std_dev = 1, Generat
 }
 template <class T, int R>
 void constant_(const Tensor<T, R>& t, double value) {
-  overwrite(t, [&](Tensor<T, R>& out) { assign(out, Constant<compute_t<T>>(compute_t<T>(value))); });
+  overwrite(t, [&](Tensor<T, R>& out) { fill_dense(out, T(value)); });
 }
 template <class T, int R>
 void zeros_(const Tensor<T, R>& t) { constant_(t, 0); }

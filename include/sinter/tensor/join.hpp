@@ -35,6 +35,9 @@ Tensor<T, R> cat(const std::vector<Tensor<T, R>>& tensors, std::int64_t dim = 0)
   CatBackward<T, R> back{{}, {}, d};
   sizes[d] = 0;
   bool recorded = false;
+  std::vector<Operand> operands;
+  for (const Tensor<T, R>& t : tensors) operands.push_back(&t.impl);
+  const Device device = common_device("cat", operands.data(), int(operands.size()));
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     const Shape<R> s = tensors[k].shape();
     for (int i = 0; i < R; ++i)
@@ -46,13 +49,14 @@ Tensor<T, R> cat(const std::vector<Tensor<T, R>>& tensors, std::int64_t dim = 0)
     back.edges.emplace_back(tensors[k].impl);
     recorded = (is_grad_enabled() && records_grad(tensors[k].impl)) || recorded;
   }
-  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes));
+  Tensor<T, R> out(TensorImpl::empty(dtype_of<T>(), sizes, device));
   {
     NoGradGuard guard;
     std::int64_t start = 0;
     for (const Tensor<T, R>& t : tensors) {
       const Tensor<T, R> part = narrow(out, d, start, t.shape()[d]);
-      assign(static_cast<const Leaf<T, R>&>(part), Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, t, {}, {}));
+      if (device.is_cuda()) copy_elements(*part.impl, *t.impl);
+      else assign(static_cast<const Leaf<T, R>&>(part), Map<op::Cast<compute_t<T>>, T, Leaf<T, R>>({}, t, {}, {}));
       start += t.shape()[d];
     }
   }

@@ -18,19 +18,22 @@ class TensorPrinter {
  public:
   static constexpr int line_width = 80, edge = 3, threshold = 1000, indent = 7;
 
-  [[gnu::cold]] explicit TensorPrinter(const TensorImpl& t)
-      : t_(t), summarize_(t.numel() > threshold), floating_(t.dtype >= DType::float16) {
+  // t: on the CPU; `original`: what it is a copy of, if it is one.
+  [[gnu::cold]] explicit TensorPrinter(const TensorImpl& t) : TensorPrinter(t, t) {}
+  [[gnu::cold]] TensorPrinter(const TensorImpl& t, const TensorImpl& original)
+      : t_(t), original_(original), summarize_(t.numel() > threshold), floating_(t.dtype >= DType::float16) {
     if (t.numel() > 0) measure();
   }
   [[gnu::cold]] std::string text() const {
     std::string out = "tensor(";
     if (t_.numel() > 0) out += block(0, 0, indent);
     else out += "[]";
+    if (original_.device().is_cuda()) suffix(out, "device='cuda:" + std::to_string(original_.device().index) + "'");
     if (t_.numel() == 0 && t_.rank != 1) suffix(out, "size=" + sizes());
     if (t_.dtype != DType::float32 && t_.dtype != DType::boolean && (t_.dtype != DType::int64 || t_.numel() == 0))
       suffix(out, std::string("dtype=") + name_of(t_.dtype));
-    if (t_.node) suffix(out, std::string("grad_fn=<") + t_.node->name + ">");
-    else if (t_.requires_grad) suffix(out, "requires_grad=True");
+    if (original_.node) suffix(out, std::string("grad_fn=<") + original_.node->name + ">");
+    else if (original_.requires_grad) suffix(out, "requires_grad=True");
     return out + ")";
   }
 
@@ -155,6 +158,7 @@ class TensorPrinter {
   }
 
   const TensorImpl& t_;
+  const TensorImpl& original_;
   bool summarize_, floating_;
   bool whole_ = true, scientific_ = false;
   std::size_t width_ = 1;
@@ -166,7 +170,8 @@ template <class E>
 std::ostream& operator<<(std::ostream& os, const Expr<E>& e) {
   const auto t = materialize(e.self());
   if (!t.defined()) return os << "tensor(undefined)";
-  return os << TensorPrinter(*t.impl).text();
+  if (t.device().is_cpu()) return os << TensorPrinter(*t.impl).text();
+  return os << TensorPrinter(*t.detach().cpu().impl, *t.impl).text();
 }
 
 }  // namespace SINTER_ABI
