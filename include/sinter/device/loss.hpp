@@ -11,7 +11,7 @@ namespace sinter {
 // How the losses of labels become a result: a number for each, their sum, or the sum by that of their weights.
 enum class LossReduction : unsigned char { none, sum, mean };
 
-// What cross entropy and nll read besides the logits. `weight`, of the logits' dtype, may be null.
+// What cross entropy and nll read besides the logits. `weight`, float or double for double, may be null.
 struct DeviceLabels {
   const std::int64_t* label;  // outer * inner
   const void* weight;         // n

@@ -7,6 +7,7 @@
 
 #include "sinter/autograd/function.hpp"
 #include "sinter/cpu/channels.hpp"
+#include "sinter/device/norm.hpp"
 #include "sinter/tensor/create.hpp"
 
 namespace sinter {
@@ -59,6 +60,7 @@ struct BatchNormalization {
   static Tensor<T, R> dense(const Tensor<T, R>& t) { return t.detach().contiguous(); }
   static Tensor<T, 1> dense(const Tensor<T, 1>& t) { return t.defined() ? t.detach().contiguous() : t; }
   static T* pointer(const Tensor<T, 1>& t) { return t.defined() ? t.data() : nullptr; }
+  static DeviceChannels there(const cpu::Channels& c) { return {c.batch, c.channels, c.inner}; }
 
   std::int64_t product_rows() const { return 0; }
   std::array<Operand, 3> operands() const {
@@ -68,6 +70,8 @@ struct BatchNormalization {
   void compute(T* out, cpu::Finish finish) const {
     const Tensor<T, R> in = dense(x);
     const Tensor<T, 1> gain = dense(weight), shift = dense(bias);
+    if (in.device().is_cuda())  // the epilogue is a pass of its own there
+      return channel_norm_on_device({dtype_of<T>(), there(channels), in.data(), mean.data(), scale.data(), pointer(gain), pointer(shift), out});
     cpu::Finish rows = finish;
     const Rows split{finish, channels.channels};
     if (R == 2 && finish.run) rows = {Rows::run, &split};
@@ -84,10 +88,14 @@ struct BatchNormalization {
     void run(const char* op, const Ref<TensorImpl>& dz) const {
       const Tensor<T, R> from = dense(x.get(op)), up(dz);
       const Tensor<T, 1> gain = dense(weight.get(op));
-      const auto fresh = [](const auto& sizes) { return TensorImpl::empty(dtype_of<T>(), sizes); };
+      const Device device = from.device();
+      const auto fresh = [device](const auto& sizes) { return TensorImpl::empty(dtype_of<T>(), sizes, device); };
       const Tensor<T, R> dx(edge_x ? fresh(from.shape()) : Ref<TensorImpl>());
       const Tensor<T, 1> dweight(fresh(mean.shape())), dbias(fresh(mean.shape()));
-      if (channels.count() == 0) {  // no elements: the moments are NaN, the sums over them 0
+      if (device.is_cuda()) {
+        channel_norm_backward_on_device({dtype_of<T>(), there(channels), moments, from.data(), mean.data(), scale.data(), pointer(gain), up.data(),
+                                         edge_x ? dx.data() : nullptr, dweight.data(), dbias.data()});
+      } else if (channels.count() == 0) {  // no elements: the moments are NaN, the sums over them 0
         std::fill_n(dweight.data(), channels.channels, T(0));
         std::fill_n(dbias.data(), channels.channels, T(0));
       } else {
@@ -113,6 +121,29 @@ struct BatchNormalization {
   };
 };
 
+template <class T, int R, class... P>
+Device batch_norm_device(const Tensor<T, R>& x, const P&... parameters) {
+  const Operand all[] = {&x.impl, (parameters.defined() ? &parameters.impl : &x.impl)...};
+  return common_device("batch_norm", all, 1 + int(sizeof...(P)));
+}
+// Mean, scale and the running ones in one pass over x.
+template <class T, int R>
+void batch_norm_moments_on_device(const cpu::Channels& s, const Tensor<T, R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var,
+                                  const BatchNormOptions& o, const Tensor<T, 1>& mean, const Tensor<T, 1>& scale) {
+  const Tensor<T, R> in = x.detach().contiguous();
+  const auto dense = [](const Tensor<T, 1>& t) { return t.defined() ? t.detach().contiguous() : t; };
+  const Tensor<T, 1> running[] = {dense(running_mean), dense(running_var)};
+  const auto pointer = [](const Tensor<T, 1>& t) { return t.defined() ? t.data() : nullptr; };
+  channel_moments_on_device({dtype_of<T>(), {s.batch, s.channels, s.inner}, o.training_, o.eps_, o.momentum_, in.data(), pointer(running[0]), pointer(running[1]),
+                             mean.data(), scale.data()});
+  if (!o.training_ || s.count() == 0) return;
+  for (int i = 0; i < 2; ++i)
+    if (const Tensor<T, 1>& whose = i == 0 ? running_mean : running_var; whose.defined()) {
+      if (running[i].data() != whose.data()) Tensor<T, 1>(whose).copy_(running[i]);
+      else whose.impl->storage->version.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
 // The statistics, at once: they change with the statement, not with what reads the result.
 template <class T, int R>
 Product<BatchNormalization<T, R>> batch_norm_of(const Tensor<T, R>& x, const Tensor<T, 1>& running_mean, const Tensor<T, 1>& running_var,
@@ -123,7 +154,13 @@ Product<BatchNormalization<T, R>> batch_norm_of(const Tensor<T, R>& x, const Ten
   if (o.training_ && s.count() == 1)
     fail<ValueError>("batch_norm: training needs more than 1 value for each channel, but the input is ", x.shape());
   const Shape<1> each{{s.channels}};
-  Tensor<T, 1> mean(TensorImpl::empty(dtype_of<T>(), each)), scale(TensorImpl::empty(dtype_of<T>(), each));
+  using P = BatchNormalization<T, R>;
+  const Device device = batch_norm_device(x, running_mean, running_var, weight, bias);
+  Tensor<T, 1> mean(TensorImpl::empty(dtype_of<T>(), each, device)), scale(TensorImpl::empty(dtype_of<T>(), each, device));
+  if (device.is_cuda()) {
+    no_grad([&] { batch_norm_moments_on_device(s, x, running_mean, running_var, o, mean, scale); });
+    return Product<P>(P{x, weight, bias, mean, scale, s, o.training_, x.shape()});
+  }
   no_grad([&] {
     if (o.training_) {
       const Tensor<T, R> in = x.detach().contiguous();
@@ -136,7 +173,6 @@ Product<BatchNormalization<T, R>> batch_norm_of(const Tensor<T, R>& x, const Ten
     }
   });
   for (std::int64_t c = 0; c < s.channels; ++c) scale.data()[c] = T(1) / std::sqrt(scale.data()[c] + T(o.eps_));
-  using P = BatchNormalization<T, R>;
   return Product<P>(P{x, weight, bias, mean, scale, s, o.training_, x.shape()});
 }
 
@@ -163,7 +199,7 @@ auto batch_norm(const Expr<A>& x, const Tensor<typename A::value_type, 1>& runni
     const auto channels = [&](const Tensor<T, 1>& t) { return view(t, each); };
     const Tensor<T, 1> scale = 1 / sqrt(running_var + T(BatchNormOptions().eps_));
     return (x.self() - channels(running_mean)) * channels(weight.defined() ? Tensor<T, 1>(scale * weight) : scale) +
-           channels(bias.defined() ? bias : zeros<T>(Shape{in[1]}));
+           channels(bias.defined() ? bias : zeros<T>(Shape{in[1]}, running_mean.device()));
   }
 }
 

@@ -44,14 +44,14 @@ Tensor<T, 1> class_weights(const char* op, const Weight& w, std::int64_t classes
   if constexpr (std::is_same_v<Weight, Nothing>) {
     return {};
   } else {
-    static_assert(std::is_same_v<Weight, Tensor<T, 1>>, "sinter: the classes' weight is a tensor of rank 1 with the logits' dtype");
+    static_assert(std::is_same_v<Weight, Tensor<T, 1>>, "sinter: the classes' weight is a tensor of rank 1 with the logits' dtype, or float where that has 16 bits");
     if (w.defined() && w.size(0) != classes)
       fail<ShapeError>(op, ": ", w.size(0), " weights for ", classes, " classes (axis 0 of the weight, axis ", 1, " of the logits)");
     return w.defined() ? no_grad([&] { return w.detach().contiguous(); }) : w;
   }
 }
 
-// Targets as int64, checked against logits of shape `sizes`: their shape, and that each is a class or `ignore`.
+// Targets as int64, checked against logits of shape `sizes`: their shape and, on the CPU, that each is a class or `ignore`.
 template <int R, class E>
 Tensor<std::int64_t, R - 1> checked_labels(const char* op, const Shape<R>& sizes, const E& target, std::int64_t ignore) {
   static_assert(E::rank == R - 1, "sinter: class labels have the shape of the logits without the class dimension: (N, C, d...) "
@@ -67,6 +67,7 @@ Tensor<std::int64_t, R - 1> checked_labels(const char* op, const Shape<R>& sizes
     else return materialize(to<std::int64_t>(target));
   }();
   labels = labels.contiguous();
+  if (labels.device().is_cuda()) return labels;  // the kernels check them: device/loss.hpp
   const std::int64_t classes = sizes[class_dim<R>], n = labels.numel();
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t y = labels.data()[i];
@@ -88,6 +89,11 @@ double weight_of_labels(const Tensor<std::int64_t, R>& labels, const Tensor<T, 1
   for (std::int64_t i = 0, n = labels.numel(); i < n; ++i)
     if (const std::int64_t y = labels.data()[i]; y != ignore) total += w ? double(w[y]) : 1.0;
   return total;
+}
+
+template <class T, int R>
+Device label_device(const char* op, const Tensor<T, R>& logits, const Tensor<std::int64_t, R - 1>& labels, const Tensor<compute_t<T>, 1>& weight) {
+  return weight.defined() ? shared_device(op, logits, labels, weight) : shared_device(op, logits, labels);
 }
 
 // Losses of single labels, reduced as the tag says; `scale` is what reduction::mean multiplies by.

@@ -7,6 +7,8 @@
 
 #include "sinter/autograd/function.hpp"
 #include "sinter/cpu/row_norm.hpp"
+#include "sinter/device/norm.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -29,46 +31,67 @@ void check_norm_parameter(const char* op, const char* name, const Tensor<T, K>& 
   if (t.defined() && !(t.shape() == last)) fail<ShapeError>(op, ": ", name, " of shape ", t.shape(), " for normalized_shape ", last);
 }
 
+// Where x and the parameters are that there are.
+template <class X, class P>
+Device norm_device(const char* op, const X& x, const P& weight, const P& bias) {
+  const auto also = [&](const P& p) -> const Ref<TensorImpl>& { return p.defined() ? p.impl : x.impl; };
+  const Operand all[] = {&x.impl, &also(weight), &also(bias)};
+  return common_device(op, all, 3);
+}
+
 template <bool Centered, class T, int R, int K>
 Tensor<T, R> norm_of(const char* op, const Tensor<T, R>& x, const Shape<K>& last, const Tensor<T, K>& weight, const Tensor<T, K>& bias,
                      double eps) {
   const cpu::NormRows s = norm_rows(op, x.shape(), last);
   check_norm_parameter(op, "weight", weight, last), check_norm_parameter(op, "bias", bias, last);
+  using A = compute_t<T>;
   const auto dense = [](const auto& t) { return t.defined() ? t.detach().contiguous() : t; };
   const auto pointer = [](const auto& t) { return t.defined() ? t.data() : nullptr; };
-  const auto fresh = [](const auto& sizes) { return TensorImpl::empty(dtype_of<T>(), sizes); };
+  const Device device = norm_device(op, x, weight, bias);
+  const auto fresh = [device](const auto& sizes) { return TensorImpl::empty(dtype_of<T>(), sizes, device); };
+  const auto each_row = [&] { return Tensor<A, 1>(TensorImpl::empty(dtype_of<A>(), Shape<1>{{s.rows}}, device)); };
   const Tensor<T, R> in = dense(x);
   const Tensor<T, K> gain = dense(weight), shift = dense(bias);
   Tensor<T, R> y(fresh(x.shape()));
-  Tensor<T, 1> rstd(fresh(Shape<1>{{s.rows}})), mean;
-  if (Centered) mean = Tensor<T, 1>(fresh(Shape<1>{{s.rows}}));
-  cpu::normalize_rows<Centered>(s, in.data(), pointer(gain), pointer(shift), eps, y.data(), pointer(mean), rstd.data());
+  const Tensor<A, 1> rstd = each_row(), mean = Centered ? each_row() : Tensor<A, 1>();
+  if (device.is_cuda())
+    row_norm_on_device({op, dtype_of<T>(), Centered, s.rows, s.n, eps, in.data(), pointer(gain), pointer(shift), y.data(), pointer(mean), rstd.data()});
+  else if constexpr (!is_reduced_float<T>)
+    cpu::normalize_rows<Centered>(s, in.data(), pointer(gain), pointer(shift), eps, y.data(), pointer(mean), rstd.data());
   if (!any_requires_grad(x, weight, bias)) return y;
   auto back = [=, in = Saved(in), gain = Saved(gain)](const Tensor<T, R>& grad, const auto& needs) {
     const Tensor<T, R> from = in.get(op);
     const Tensor<T, K> factor = gain.get(op);
     std::tuple<Tensor<T, R>, Tensor<T, K>, Tensor<T, K>> d;
-    if (needs[0]) std::get<0>(d) = Tensor<T, R>(fresh(from.shape()));
-    if (needs[1]) std::get<1>(d) = Tensor<T, K>(fresh(last));
-    if (needs[2]) std::get<2>(d) = Tensor<T, K>(fresh(last));
-    cpu::normalize_rows_backward<Centered>(s, from.data(), pointer(factor), pointer(mean), rstd.data(), grad.data(), pointer(std::get<0>(d)),
-                                           pointer(std::get<1>(d)), pointer(std::get<2>(d)));
+    auto& [dx, dweight, dbias] = d;
+    if (needs[0]) dx = Tensor<T, R>(fresh(from.shape()));
+    if (needs[1]) dweight = Tensor<T, K>(fresh(last));
+    if (needs[2]) dbias = Tensor<T, K>(fresh(last));
+    if (device.is_cuda())
+      row_norm_backward_on_device({op, dtype_of<T>(), Centered, s.rows, s.n, from.data(), pointer(factor), pointer(mean), rstd.data(), grad.data(), pointer(dx),
+                                   pointer(dweight), pointer(dbias)});
+    else if constexpr (!is_reduced_float<T>)
+      cpu::normalize_rows_backward<Centered>(s, from.data(), pointer(factor), pointer(mean), rstd.data(), grad.data(), pointer(dx), pointer(dweight),
+                                             pointer(dbias));
     return d;
   };
   return record(op, y, std::move(back), x, weight, bias);
 }
 
+// Of 16-bit dtypes the device has kernels of its own; the CPU computes in float.
 template <bool Centered, class E, int K>
 auto norm_over(const char* op, const E& x, const Shape<K>& last, const Tensor<typename E::value_type, K>& weight,
                const Tensor<typename E::value_type, K>& bias, double eps) {
   using T = typename E::value_type;
   static_assert(is_floating<T>, "sinter: layer_norm() and rms_norm() take a floating point dtype; convert with to<float>(x)");
   static_assert(K >= 1 && K <= E::rank, "sinter: layer_norm() and rms_norm() normalise at least one and at most all dimensions of the input");
-  if constexpr (is_reduced_float<T>) {
-    const auto wide = [](const auto& t) { return t.defined() ? Tensor<float, K>(to<float>(t)) : Tensor<float, K>(); };
-    return materialize(to<T>(norm_over<Centered>(op, to<float>(x), last, wide(weight), wide(bias), eps)));
-  } else if constexpr (is_floating<T> && K >= 1 && K <= E::rank) {
-    return norm_of<Centered>(op, materialize(x), last, weight, bias, eps);
+  if constexpr (is_floating<T> && K >= 1 && K <= E::rank) {
+    if constexpr (is_reduced_float<T>)
+      if (device_of(op, x).is_cpu()) {
+        const auto wide = [](const auto& t) { return t.defined() ? Tensor<float, K>(to<float>(t)) : Tensor<float, K>(); };
+        return Tensor<T, E::rank>(materialize(to<T>(norm_over<Centered>(op, to<float>(x), last, wide(weight), wide(bias), eps))));
+      }
+    return norm_of<Centered>(op, Tensor<T, E::rank>(materialize(x)), last, weight, bias, eps);
   }
 }
 

@@ -3,8 +3,7 @@
 // way back is one pass too: softmax minus one-hot, from the logits and two numbers for each row.
 #pragma once
 
-#include "sinter/functional/labels.hpp"
-#include "sinter/functional/softmax.hpp"
+#include "sinter/functional/loss_labels_device.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
@@ -90,11 +89,10 @@ Tensor<T, R> cross_entropy_again(const Rows& rows, const Tensor<T, R>& x, const 
   else return (p * total - constant) * (grad * T(scale));
 }
 
-template <class T, int R, class E, class W, reduction::Kind K>
-auto cross_entropy_labels(const Tensor<T, R>& input, const E& target, const CrossEntropyOptions<W>& o, reduction::Tag<K> r) {
+template <class T, int R, class W, reduction::Kind K>
+auto cross_entropy_labels_here(const Tensor<T, R>& input, const Tensor<std::int64_t, R - 1>& labels, const Tensor<T, 1>& weight, const CrossEntropyOptions<W>& o,
+                               reduction::Tag<K> r) {
   const std::int64_t classes = input.shape()[class_dim<R>];
-  const Tensor<T, 1> weight = class_weights<T>("cross_entropy", o.weight_, classes);
-  const auto labels = checked_labels<R>("cross_entropy", input.shape(), target, o.ignore_index_);
   const Tensor<T, R> x = no_grad([&] { return input.detach().contiguous(); });
   const Rows rows(x.shape(), class_dim<R>);
   const double scale = K == reduction::Kind::mean ? 1.0 / weight_of_labels(labels, weight, o.ignore_index_) : 1.0;
@@ -124,6 +122,14 @@ auto cross_entropy_labels(const Tensor<T, R>& input, const E& target, const Cros
     return std::tuple(dx);
   };
   return record("cross_entropy", out, Differentiable(std::move(back)), input);
+}
+template <class T, int R, class E, class W, reduction::Kind K>
+auto cross_entropy_labels(const Tensor<T, R>& input, const E& target, const CrossEntropyOptions<W>& o, reduction::Tag<K> r) {
+  const auto weight = class_weights<compute_t<T>>("cross_entropy", o.weight_, input.shape()[class_dim<R>]);
+  const auto labels = checked_labels<R>("cross_entropy", input.shape(), target, o.ignore_index_);
+  if (label_device("cross_entropy", input, labels, weight).is_cuda()) return cross_entropy_on_cuda(input, labels, weight, o, r);
+  if constexpr (!is_reduced_float<T>) return cross_entropy_labels_here(input, labels, weight, o, r);
+  else return empty_loss<K, T>(labels);  // the CPU computes these in float
 }
 
 // Targets as probabilities. Ignores no rows; reduction::mean divides by their number.
@@ -159,12 +165,12 @@ auto cross_entropy(const Expr<A>& input, const Expr<B>& target, const CrossEntro
   static_assert(A::rank >= 1, "sinter: cross_entropy() takes logits (C), (N, C) or (N, C, d...)");
   if (!(options.label_smoothing_ >= 0 && options.label_smoothing_ <= 1))
     fail<ValueError>("cross_entropy: label_smoothing must be in [0, 1], but is ", options.label_smoothing_);
-  if constexpr (is_reduced_float<T>) {
-    return materialize(to<T>(cross_entropy(to<float>(input), target, options, r)));
-  } else if constexpr (A::rank >= 1) {
-    const auto x = materialize(input.self());
-    if constexpr (is_floating<typename B::value_type>) return cross_entropy_probabilities(x, target.self(), options, r);
-    else return cross_entropy_labels(x, target.self(), options, r);
+  if constexpr (A::rank >= 1) {
+    constexpr bool probabilities = is_floating<typename B::value_type>;
+    if constexpr (is_reduced_float<T>)
+      if (probabilities || device_of("cross_entropy", input.self()).is_cpu()) return materialize(to<T>(cross_entropy(to<float>(input), target, options, r)));
+    if constexpr (!probabilities) return cross_entropy_labels(Tensor<T, A::rank>(materialize(input.self())), target.self(), options, r);
+    else if constexpr (!is_reduced_float<T>) return cross_entropy_probabilities(materialize(input.self()), target.self(), options, r);
   }
 }
 template <class A, class B, reduction::Kind K = reduction::Kind::mean>
@@ -182,6 +188,7 @@ auto nll_loss(const Expr<A>& input, const Expr<B>& target, const NLLOptions<W>& 
   const auto in = materialize(input.self());
   const Tensor<T, 1> weight = class_weights<T>("nll_loss", o.weight_, in.shape()[class_dim<R>]);
   const auto labels = checked_labels<R>("nll_loss", in.shape(), target.self(), o.ignore_index_);
+  if (label_device("nll_loss", in, labels, weight).is_cuda()) return nll_loss_on_cuda(in, labels, weight, o, r);
   const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
   const Rows rows(x.shape(), class_dim<R>);
   const double scale = K == reduction::Kind::mean ? 1.0 / weight_of_labels(labels, weight, o.ignore_index_) : 1.0;

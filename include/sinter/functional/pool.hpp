@@ -7,6 +7,7 @@
 #include "sinter/autograd/function.hpp"
 #include "sinter/cpu/conv.hpp"
 #include "sinter/cpu/pool.hpp"
+#include "sinter/device/pool.hpp"
 #include "sinter/functional/window.hpp"
 
 namespace sinter {
@@ -71,7 +72,16 @@ inline cpu::Patches pool_patches(const Spans& rows, const Spans& columns) {
           rows.dilation, columns.dilation, rows.count, columns.count};
 }
 
+inline DeviceWindows on_device(const Spans& s) { return {s.count, s.extent, s.kernel, s.stride, s.padding, s.dilation}; }
+
 inline namespace SINTER_ABI {
+
+template <class T, int R>
+DevicePooling pooling_on_device(const Tensor<T, R>& x, const Spans& rows, const Spans& columns) {
+  std::int64_t planes = 1;
+  for (int i = 0; i < R - 2; ++i) planes *= x.size(i);
+  return {planes, on_device(rows), on_device(columns)};
+}
 
 // f(plane) for every plane of x.
 template <class T, int R, class F>
@@ -84,7 +94,7 @@ template <class T, int R>
 Tensor<T, R> pooled_like(const Tensor<T, R>& x, std::int64_t h, std::int64_t w) {
   Shape<R> s = x.shape();
   s[R - 2] = h, s[R - 1] = w;
-  return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), s));
+  return Tensor<T, R>(TensorImpl::empty(dtype_of<T>(), s, x.device()));
 }
 
 // cpu::max_plane() for windows of 2 x 2 side by side, four at a time; the last four may overlap those before.
@@ -116,12 +126,51 @@ void max_plane_2x2(const T* x, std::int64_t width, std::int64_t out_h, std::int6
 }
 
 template <class T, int R>
+Tensor<T, R> max_pool2d_on_cuda(const Tensor<T, R>& x, const Spans& rows, const Spans& columns) {
+  const Tensor<T, R> dense = x.detach().contiguous(), y = pooled_like(x, rows.size(), columns.size());
+  const Tensor<std::int32_t, R> place(TensorImpl::empty(DType::int32, y.shape(), x.device()));
+  const DevicePooling shape = pooling_on_device(x, rows, columns);
+  max_pool_on_device({dtype_of<T>(), shape, dense.data(), y.data(), place.data()});
+  if (!any_requires_grad(x)) return y;
+  const auto pick = [shape, place](const Tensor<T, R>& from) {
+    const Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), place.shape(), from.device()));
+    pick_places_on_device({dtype_of<T>(), shape, from.data(), place.data(), to.data()});
+    return to;
+  };
+  const auto back = [shape, place, sizes = x.shape()](const Tensor<T, R>& grad) {
+    const Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes, grad.device()));
+    max_pool_backward_on_device({dtype_of<T>(), shape, grad.data(), place.data(), g.data()});
+    return g;
+  };
+  return record_linear("max_pool2d", y, pick, back, x);
+}
+// Means of sliding windows or of those that divide the extents.
+template <class T, int R>
+Tensor<T, R> avg_pool2d_on_cuda(const char* op, const Tensor<T, R>& x, const Spans& rows, const Spans& columns, bool with_padding) {
+  const DevicePooling shape = pooling_on_device(x, rows, columns);
+  const auto pool = [=](const Tensor<T, R>& from) {
+    const Tensor<T, R> y = pooled_like(from, rows.size(), columns.size());
+    avg_pool_on_device({dtype_of<T>(), shape, with_padding, from.data(), y.data()});
+    return y;
+  };
+  const Tensor<T, R> y = pool(x.detach().contiguous());
+  if (!any_requires_grad(x)) return y;
+  const auto back = [=, sizes = x.shape()](const Tensor<T, R>& grad) {
+    const Tensor<T, R> g(TensorImpl::empty(dtype_of<T>(), sizes, grad.device()));
+    avg_pool_backward_on_device({dtype_of<T>(), shape, with_padding, grad.data(), g.data()});
+    return g;
+  };
+  return record_linear(op, y, pool, back, x);
+}
+
+template <class T, int R>
 Tensor<T, R> max_pool2d_of(const Tensor<T, R>& x, Pair kernel, const MaxPool2dOptions& o) {
   const Pair stride = o.has_stride_ ? o.stride_ : kernel;
   const std::int64_t height = x.size(-2), width = x.size(-1);
   const Spans rows = sliding_spans("max_pool2d", height, kernel.h, stride.h, o.padding_.h, o.dilation_.h, o.ceil_mode_, R - 2);
   const Spans columns = sliding_spans("max_pool2d", width, kernel.w, stride.w, o.padding_.w, o.dilation_.w, o.ceil_mode_, R - 1);
   if (height * width > std::numeric_limits<std::int32_t>::max()) fail<ShapeError>("max_pool2d: a plane of ", x.shape(), " has too many elements");
+  if (x.device().is_cuda()) return max_pool2d_on_cuda(x, rows, columns);
   const Tensor<T, R> dense = x.detach().contiguous();
   const std::int64_t out_h = rows.size(), out_w = columns.size(), area = out_h * out_w, plane = height * width;
   Tensor<T, R> y = pooled_like(x, out_h, out_w);
@@ -196,6 +245,7 @@ struct SlidingMeans {
 
 template <class T, int R>
 Tensor<T, R> avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns, bool with_padding) {
+  if (x.device().is_cuda()) return avg_pool2d_on_cuda("avg_pool2d", x, rows, columns, with_padding);
   std::int64_t planes = 1;
   for (int i = 0; i < R - 2; ++i) planes *= x.size(i);
   const SlidingMeans<T> means(rows, columns, with_padding, planes);
@@ -230,6 +280,7 @@ T sum_run(const T* p, std::int64_t n) {
 
 template <class T, int R>
 Tensor<T, R> adaptive_avg_pool2d_of(const Tensor<T, R>& x, const Spans& rows, const Spans& columns) {
+  if (x.device().is_cuda()) return avg_pool2d_on_cuda("adaptive_avg_pool2d", x, rows, columns, true);
   const std::int64_t out_h = rows.size(), out_w = columns.size(), area = out_h * out_w, width = x.size(-1), plane = x.size(-2) * width;
   // f(first element, rows, elements of a row, index of the window) for every window; whole rows count as one.
   const auto each_window = [=](auto f) {

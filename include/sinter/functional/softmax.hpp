@@ -3,10 +3,13 @@
 #pragma once
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/rows.hpp"
 #include "sinter/functional/rows.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
+
+inline DeviceRows on_device(const Rows& r) { return {r.outer, r.n, r.inner}; }
 
 template <bool Log, class T>
 void softmax_forward(const Rows& rows, const T* x, T* y) {
@@ -52,35 +55,40 @@ void softmax_backward(const Rows& rows, const T* y, const T* g, T* dx) {
   });
 }
 
+template <bool Log, class T, int R>
+Tensor<T, R> softmax_of(const char* op, const Tensor<T, R>& in, int d) {
+  const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
+  const Rows rows(x.shape(), d);
+  const Device device = x.device();
+  Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape(), device));
+  if (device.is_cuda()) softmax_on_device({dtype_of<T>(), Log, on_device(rows), x.data(), y.data()});
+  else if constexpr (!is_reduced_float<T>) softmax_forward<Log>(rows, x.data(), y.data());
+  if (!any_requires_grad(in)) return y;
+  auto back = [op, rows, d, y = Saved(y)](const auto& grad, [[maybe_unused]] const auto& needs) {
+    const Tensor<T, R> out = y.get(op);
+    if constexpr (double_backward)
+      if (is_grad_enabled()) {
+        const Tensor<T, R> z = needs.output(out);
+        if constexpr (Log) return std::tuple(materialize(grad - exp(z) * sum(grad, d, keepdim)));
+        else return std::tuple(materialize(z * (grad - sum(grad * z, d, keepdim))));
+      }
+    Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), out.shape(), out.device()));
+    if (out.device().is_cuda()) softmax_backward_on_device({dtype_of<T>(), Log, on_device(rows), out.data(), grad.data(), dx.data()});
+    else if constexpr (!is_reduced_float<T>) softmax_backward<Log>(rows, out.data(), grad.data(), dx.data());
+    return std::tuple(dx);
+  };
+  return record(op, y, Differentiable(std::move(back)), in);
+}
+
+// Of 16-bit dtypes the device has kernels of its own; the CPU computes in float.
 template <bool Log, class E>
 auto softmax_over(const char* op, const E& e, std::int64_t dim) {
   using T = typename E::value_type;
-  constexpr int R = E::rank;
   static_assert(is_floating<T>, "sinter: softmax() and log_softmax() take a floating point dtype; convert with to<float>(x)");
-  const int d = wrap_dim(op, dim, R);
-  if constexpr (is_reduced_float<T>) {
-    return materialize(to<T>(softmax_over<Log>(op, to<float>(e), dim)));
-  } else {
-    const Tensor<T, R> in = materialize(e);
-    const Tensor<T, R> x = no_grad([&] { return in.detach().contiguous(); });
-    const Rows rows(x.shape(), d);
-    Tensor<T, R> y(TensorImpl::empty(dtype_of<T>(), x.shape()));
-    softmax_forward<Log>(rows, x.data(), y.data());
-    if (!any_requires_grad(in)) return y;
-    auto back = [op, rows, d, y = Saved(y)](const auto& grad, [[maybe_unused]] const auto& needs) {
-      const Tensor<T, R> out = y.get(op);
-      if constexpr (double_backward)
-        if (is_grad_enabled()) {
-          const Tensor<T, R> z = needs.output(out);
-          if constexpr (Log) return std::tuple(materialize(grad - exp(z) * sum(grad, d, keepdim)));
-          else return std::tuple(materialize(z * (grad - sum(grad * z, d, keepdim))));
-        }
-      Tensor<T, R> dx(TensorImpl::empty(dtype_of<T>(), out.shape()));
-      softmax_backward<Log>(rows, out.data(), grad.data(), dx.data());
-      return std::tuple(dx);
-    };
-    return record(op, y, Differentiable(std::move(back)), in);
-  }
+  const int d = wrap_dim(op, dim, E::rank);
+  if constexpr (is_reduced_float<T>)
+    if (device_of(op, e).is_cpu()) return Tensor<T, E::rank>(materialize(to<T>(softmax_over<Log>(op, to<float>(e), dim))));
+  return softmax_of<Log>(op, Tensor<T, E::rank>(materialize(e)), d);
 }
 
 // exp(x) / sum(exp(x)) along dim.

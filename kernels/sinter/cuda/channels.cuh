@@ -36,14 +36,14 @@ __global__ void __launch_bounds__(256) channel_chunk_moments(DeviceChannels s, i
   using A = compute_t<T>;
   const Team<true> team(0);
   const ChannelChunk<V, Packs> chunk(s, chunks);
-  Pack<T, V> raw[Packs];
+  RowPack<T, V> raw[Packs];
   bool has[Packs];
 #pragma unroll
   for (int k = 0; k < Packs; ++k) {
     const std::int64_t at = chunk.at(k);
     has[k] = at >= 0;
     const A none[V] = {};
-    raw[k] = has[k] ? *reinterpret_cast<const Pack<T, V>*>(x + at) : Pack<T, V>::of(none);
+    raw[k] = has[k] ? *reinterpret_cast<const RowPack<T, V>*>(x + at) : RowPack<T, V>::of(none);
   }
   A mean = 0, squares = 0;
 #pragma unroll
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(256) column_chunk_moments(DeviceChannels s, in
   constexpr int each = column_chunk / 8;
   A v[each], mean = 0, squares = 0;
 #pragma unroll
-  for (int k = 0; k < each; ++k) v[k] = tile.y + 8 * k < mine ? widen(x[(first + tile.y + 8 * k) * s.channels + c]) : A(0);
+  for (int k = 0; k < each; ++k) v[k] = tile.y + 8 * k < mine ? up_cast(x[(first + tile.y + 8 * k) * s.channels + c]) : A(0);
 #pragma unroll
   for (int k = 0; k < each; ++k) mean += v[k];
   mean = tile.reduce(mean, shared, Plus{}) / A(rows);
@@ -111,16 +111,16 @@ __global__ void __launch_bounds__(128) join_channel_moments(std::int64_t count, 
   mean[c] = A(centre);
   scale[c] = A(1 / ::sqrt(var + eps));
   if (count == 0) return;
-  if (running_mean) running_mean[c] = narrow<T>(A(widen(running_mean[c]) * (1 - momentum) + centre * momentum));
-  if (running_var) running_var[c] = narrow<T>(A(widen(running_var[c]) * (1 - momentum) + var * (momentum * double(count) / double(count - 1))));
+  if (running_mean) running_mean[c] = down_cast<T>(A(up_cast(running_mean[c]) * (1 - momentum) + centre * momentum));
+  if (running_var) running_var[c] = down_cast<T>(A(up_cast(running_var[c]) * (1 - momentum) + var * (momentum * double(count) / double(count - 1))));
 }
 template <class T>
 __global__ void __launch_bounds__(256) running_moments(int channels, double eps, const T* running_mean, const T* running_var, compute_t<T>* mean, compute_t<T>* scale) {
   using A = compute_t<T>;
   const int c = int(blockIdx.x) * 256 + int(threadIdx.x);
   if (c >= channels) return;
-  mean[c] = widen(running_mean[c]);
-  scale[c] = A(1) / sqrt_of(widen(running_var[c]) + A(eps));
+  mean[c] = up_cast(running_mean[c]);
+  scale[c] = A(1) / row_sqrt(up_cast(running_var[c]) + A(eps));
 }
 
 // part[2 * block]: a chunk's sums of dy * (x - mean) and of dy.
@@ -134,13 +134,13 @@ __global__ void __launch_bounds__(256) channel_chunk_gradients(DeviceChannels s,
   constexpr int U = Packs < 4 ? Packs : 4;
 #pragma unroll 1
   for (int k0 = 0; k0 < Packs; k0 += U) {
-    Pack<T, V> in[U], up[U];
+    RowPack<T, V> in[U], up[U];
     const A none[V] = {};
 #pragma unroll
     for (int u = 0; u < U; ++u) {
       const std::int64_t at = chunk.at(k0 + u);
-      in[u] = at >= 0 ? *reinterpret_cast<const Pack<T, V>*>(x + at) : Pack<T, V>::of(none);
-      up[u] = at >= 0 ? *reinterpret_cast<const Pack<T, V>*>(dy + at) : Pack<T, V>::of(none);
+      in[u] = at >= 0 ? *reinterpret_cast<const RowPack<T, V>*>(x + at) : RowPack<T, V>::of(none);
+      up[u] = at >= 0 ? *reinterpret_cast<const RowPack<T, V>*>(dy + at) : RowPack<T, V>::of(none);
     }
 #pragma unroll
     for (int u = 0; u < U; ++u) {
@@ -166,8 +166,8 @@ __global__ void __launch_bounds__(256) column_chunk_gradients(DeviceChannels s, 
 #pragma unroll 4
   for (int k = tile.y; k < rows; k += tile.rows) {
     const std::int64_t i = (first + k) * s.channels + c;
-    const A g = widen(dy[i]);
-    along += g * (widen(x[i]) - m), total += g;
+    const A g = up_cast(dy[i]);
+    along += g * (up_cast(x[i]) - m), total += g;
   }
   along = tile.reduce(along, shared, Plus{}), total = tile.reduce(total, shared, Plus{});
   if (tile.y == 0 && c < s.channels) part[2 * (c * chunks + chunk)] = along, part[2 * (c * chunks + chunk) + 1] = total;
@@ -187,8 +187,8 @@ __global__ void __launch_bounds__(128) join_channel_gradients(std::int64_t count
   team.reduce(sums, Plus{}, 0.0);
   if (team.rank != 0) return;
   const double r = chunks > 0 ? double(scale[c]) : 0.0, share = moments && count > 0 ? 1 / double(count) : 0.0;
-  if (dweight) dweight[c] = narrow<T>(A(sums[0] * r));
-  if (dbias) dbias[c] = narrow<T>(A(sums[1]));
+  if (dweight) dweight[c] = down_cast<T>(A(sums[0] * r));
+  if (dbias) dbias[c] = down_cast<T>(A(sums[1]));
   mid[c] = A(sums[1] * share);
   mid[gridDim.x + c] = A(sums[0] * r * r * share);
 }
@@ -203,8 +203,8 @@ struct Normalize {
   A m, a, b;
   __device__ void at(int c) {
     m = mean[c];
-    a = weight ? scale[c] * widen(weight[c]) : scale[c];
-    b = bias ? widen(bias[c]) : A(0);
+    a = weight ? scale[c] * up_cast(weight[c]) : scale[c];
+    b = bias ? up_cast(bias[c]) : A(0);
   }
   __device__ A operator()(A x, A) const { return (x - m) * a + b; }
 };
@@ -218,7 +218,7 @@ struct NormalizeGradient {
   A m, a, shift, slope;
   __device__ void at(int c) {
     m = mean[c];
-    a = weight ? scale[c] * widen(weight[c]) : scale[c];
+    a = weight ? scale[c] * up_cast(weight[c]) : scale[c];
     shift = mid[c], slope = mid[channels + c];
   }
   __device__ A operator()(A x, A g) const { return (g - shift - (x - m) * slope) * a; }
@@ -231,12 +231,12 @@ __global__ void __launch_bounds__(256) map_channels(DeviceChannels s, std::int64
   const std::int64_t first = std::int64_t(blockIdx.x) * span, plane = first / s.inner;
   const unsigned i0 = unsigned(first - plane * s.inner), c0 = unsigned(plane % s.channels), inner = unsigned(s.inner), channels = unsigned(s.channels);
   const bool split = V > 1 && inner % V != 0;
-  Pack<T, V> in[U], up[U];
+  RowPack<T, V> in[U], up[U];
 #pragma unroll
   for (int u = 0; u < U; ++u)
     if (const std::int64_t e = first + (u * 256 + int(threadIdx.x)) * V; e + V <= total) {
-      in[u] = *reinterpret_cast<const Pack<T, V>*>(x + e);
-      if (F::binary) up[u] = *reinterpret_cast<const Pack<T, V>*>(dy + e);
+      in[u] = *reinterpret_cast<const RowPack<T, V>*>(x + e);
+      if (F::binary) up[u] = *reinterpret_cast<const RowPack<T, V>*>(dy + e);
     }
 #pragma unroll
   for (int u = 0; u < U; ++u) {
@@ -258,14 +258,14 @@ __global__ void __launch_bounds__(256) map_channels(DeviceChannels s, std::int64
         v[k] = f(v[k], g[k]);
         ++i;
       }
-      *reinterpret_cast<Pack<T, V>*>(y + e) = Pack<T, V>::of(v);
+      *reinterpret_cast<RowPack<T, V>*>(y + e) = RowPack<T, V>::of(v);
     } else {
       for (std::int64_t k = e; k < total; ++k, ++i) {
         if (i == inner) {
           i = 0, c = c + 1 == channels ? 0 : c + 1;
           f.at(int(c));
         }
-        y[k] = narrow<T>(f(widen(x[k]), F::binary ? widen(dy[k]) : A(0)));
+        y[k] = down_cast<T>(f(up_cast(x[k]), F::binary ? up_cast(dy[k]) : A(0)));
       }
     }
   }
@@ -274,7 +274,7 @@ template <class T, class F>
 void launch_map_channels(const char* name, const DeviceChannels& s, const F& f, const T* x, const T* dy, T* y) {
   constexpr int V = pack_elements<T>;
   const std::int64_t total = s.batch * s.channels * s.inner;
-  const bool packed = is_aligned(x) && is_aligned(y) && (!dy || is_aligned(dy));
+  const bool packed = is_pack_aligned(x) && is_pack_aligned(y) && (!dy || is_pack_aligned(dy));
   const std::int64_t span = 1024 * (packed ? V : 1);
   const unsigned grid = grid_of(name, (total + span - 1) / span);
   if (packed) SINTER_LAUNCH(name, (map_channels<T, V, F>), grid, 256, 0, s, total, f, x, dy, y);
@@ -301,7 +301,7 @@ inline void launch_channel_moments(const ChannelMomentsArgs& a) {
   constexpr const char* name = "batch_norm";
   const DeviceChannels& s = a.shape;
   if (s.channels == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -312,7 +312,7 @@ inline void launch_channel_moments(const ChannelMomentsArgs& a) {
       SINTER_LAUNCH(name, (running_moments<T>), grid_of(name, (s.channels + 255) / 256), 256, 0, int(s.channels), a.eps, running_mean, running_var, mean, scale);
       return;
     }
-    const ChannelSplit split = ChannelSplit::of(name, s, is_aligned(x), T{});
+    const ChannelSplit split = ChannelSplit::of(name, s, is_pack_aligned(x), T{});
     const Workspace space(std::size_t(s.channels) * std::size_t(split.chunks) * 2 * sizeof(A) + 16);
     A* part = static_cast<A*>(space.data());
     if (split.chunks > 0) {
@@ -328,7 +328,7 @@ inline void launch_channel_moments(const ChannelMomentsArgs& a) {
 
 inline void launch_channel_norm(const ChannelNormArgs& a) {
   if (a.shape.batch * a.shape.channels * a.shape.inner == 0) return;
-  for_floating("batch_norm", a.dtype, [&](auto kind) {
+  for_row_dtype("batch_norm", a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     const Normalize<T> f{static_cast<const A*>(a.mean), static_cast<const A*>(a.scale), static_cast<const T*>(a.weight), static_cast<const T*>(a.bias), 0, 0, 0};
@@ -340,13 +340,13 @@ inline void launch_channel_norm_backward(const ChannelNormBackwardArgs& a) {
   constexpr const char* name = "batch_norm backward";
   const DeviceChannels& s = a.shape;
   if (s.channels == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
     const T *x = static_cast<const T*>(a.x), *dy = static_cast<const T*>(a.dy);
     const A *mean = static_cast<const A*>(a.mean), *scale = static_cast<const A*>(a.scale);
-    const ChannelSplit split = ChannelSplit::of(name, s, is_aligned(x) && is_aligned(dy), T{});
+    const ChannelSplit split = ChannelSplit::of(name, s, is_pack_aligned(x) && is_pack_aligned(dy), T{});
     const Workspace space((std::size_t(split.chunks) + 1) * std::size_t(s.channels) * 2 * sizeof(A));
     A *part = static_cast<A*>(space.data()), *mid = part + 2 * std::int64_t(split.chunks) * s.channels;
     if (split.chunks > 0) {

@@ -14,15 +14,15 @@ template <class T>
 struct LabelTerms {
   using A = compute_t<T>;
   const std::int64_t* label;
-  const T* weight;
+  const A* weight;
   std::int64_t ignore;
   A own, share;  // 1 - label_smoothing, label_smoothing / classes
   int classes;
   FaultReport fault;
   LabelTerms(const char* op, const DeviceLabels& l, std::int64_t n)
-      : label(l.label), weight(static_cast<const T*>(l.weight)), ignore(l.ignore), own(A(1 - l.smoothing)),
+      : label(l.label), weight(static_cast<const A*>(l.weight)), ignore(l.ignore), own(A(1 - l.smoothing)),
         share(n > 0 ? A(l.smoothing / double(n)) : A(0)), classes(row_length(op, n)), fault(FaultReport::of(op)) {}
-  __device__ A weight_of(std::int64_t y) const { return weight ? widen(weight[y]) : A(1); }
+  __device__ A weight_of(std::int64_t y) const { return weight ? weight[y] : A(1); }
 };
 
 // The loss of one label, given what its row holds. smooth: the sum of weight * (x - top).
@@ -30,7 +30,7 @@ template <class T, class A = compute_t<T>>
 __device__ inline A label_loss(const LabelTerms<T>& t, std::int64_t y, const T* row, std::int64_t step, A top, A log_sum, A smooth, A weight_sum) {
   if (y == t.ignore) return 0;
   if (!t.fault.accepts(y, t.classes)) return A(NAN);
-  A loss = t.own * t.weight_of(y) * ((top - widen(row[y * step])) + log_sum);
+  A loss = t.own * t.weight_of(y) * ((top - up_cast(row[y * step])) + log_sum);
   if (t.share != 0) loss += t.share * (weight_sum * log_sum - smooth);
   return loss;
 }
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128)
   const T* from = x + (live ? r * t.classes : 0);
   const PackedRow<T, V> row(from, live ? t.classes : 0);
   // The smooth part is summed about the row's first element, since the greatest is not known yet.
-  const A first = live ? widen(from[0]) : A(0), about = first - first == A(0) ? first : A(0);
+  const A first = live ? up_cast(from[0]) : A(0), about = first - first == A(0) ? first : A(0);
   A smooth[2] = {0, 0};  // of weight * (x - about), of weights
   Online<A> sum;
   if (t.share == 0) {
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128)
   }
   sum.join(team);
   if (team.rank != 0 || !live) return;
-  const A log_total = log_of(sum.total);
+  const A log_total = row_log(sum.total);
   top[r] = sum.top, log_sum[r] = log_total;
   losses[r] = label_loss(t, t.label[r], from, 1, sum.top, log_total, smooth[0] - smooth[1] * (sum.top - about), smooth[1]);
   if (r == 0) totals[1] = double(smooth[1]);
@@ -79,11 +79,11 @@ __global__ void __launch_bounds__(256)
   const std::int64_t tiles = (rows.inner + columns - 1) / columns, o = blockIdx.x / tiles, c = blockIdx.x % tiles * columns + tile.x;
   const T* from = x + o * rows.n * rows.inner + c;
   const std::int64_t n = c < rows.inner ? rows.n : 0, r = o * rows.inner + c;
-  const A first = n > 0 ? widen(from[0]) : A(0), about = first - first == A(0) ? first : A(0);
+  const A first = n > 0 ? up_cast(from[0]) : A(0), about = first - first == A(0) ? first : A(0);
   A smooth = 0, weights = 0;
   Online<A> sum;
   for (std::int64_t k = tile.y; k < n; k += tile.rows) {
-    const A v[1] = {widen(from[k * rows.inner])};
+    const A v[1] = {up_cast(from[k * rows.inner])};
     sum.add(v);
     if (t.share != 0) {
       const A w = t.weight_of(k);
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(256)
   if (t.share != 0) smooth = tile.reduce(smooth, shared, Plus{}), weights = tile.reduce(weights, shared, Plus{});
   sum.join(tile, shared);
   if (tile.y != 0 || n == 0) return;
-  const A log_total = log_of(sum.total);
+  const A log_total = row_log(sum.total);
   top[r] = sum.top, log_sum[r] = log_total;
   losses[r] = label_loss(t, t.label[r], from, rows.inner, sum.top, log_total, smooth - weights * (sum.top - about), weights);
   if (r == 0) totals[1] = double(weights);
@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(256) nll_losses(DeviceRows rows, LabelTerms<T>
   const std::int64_t y = t.label[r];
   A loss = 0;
   if (y != t.ignore) {
-    if (t.fault.accepts(y, t.classes)) loss = -t.weight_of(y) * widen(x[r / rows.inner * rows.n * rows.inner + r % rows.inner + y * rows.inner]);
+    if (t.fault.accepts(y, t.classes)) loss = -t.weight_of(y) * up_cast(x[r / rows.inner * rows.n * rows.inner + r % rows.inner + y * rows.inner]);
     else loss = A(NAN);
   }
   losses[r] = loss;
@@ -136,11 +136,11 @@ __global__ void __launch_bounds__(512) finish_losses(int chunks, bool mean, cons
   team.reduce(s, Plus{}, 0.0);
   if (team.rank != 0) return;
   totals[0] = s[1];
-  *out = narrow<T>(compute_t<T>(mean ? s[0] / s[1] : s[0]));
+  *out = down_cast<T>(compute_t<T>(mean ? s[0] / s[1] : s[0]));
 }
 template <class T>
 __global__ void __launch_bounds__(256) narrow_losses(std::int64_t count, const compute_t<T>* losses, T* out) {
-  if (const std::int64_t i = std::int64_t(blockIdx.x) * 256 + threadIdx.x; i < count) out[i] = narrow<T>(losses[i]);
+  if (const std::int64_t i = std::int64_t(blockIdx.x) * 256 + threadIdx.x; i < count) out[i] = down_cast<T>(losses[i]);
 }
 
 // The gradient of a label's loss.
@@ -151,8 +151,8 @@ struct LossGradient {
   const T* dy;
   const double* totals;
   __device__ A operator()(std::int64_t r) const {
-    if (reduction == LossReduction::none) return widen(dy[r]);
-    const A g = widen(*dy);
+    if (reduction == LossReduction::none) return up_cast(dy[r]);
+    const A g = up_cast(*dy);
     return reduction == LossReduction::mean ? A(double(g) / totals[0]) : g;
   }
 };
@@ -178,7 +178,7 @@ struct RowGradient {
     if (t.share != 0) total += share * A(t.weight ? gradient.totals[1] : double(t.classes));
   }
   __device__ A operator()(A x, std::int64_t c, const LabelTerms<T>& t) const {
-    A d = total == A(0) ? A(0) : exp_of(x - top - log_sum) * total;
+    A d = total == A(0) ? A(0) : row_exp(x - top - log_sum) * total;
     if (t.share != 0) d -= share * t.weight_of(c);
     return c == label ? d - own : d;
   }
@@ -197,7 +197,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128) cross_entropy_backward_rows
   const PackedRow<T, V> row(from, t.classes);
   const RowGradient<T> f(t, gradient, r, top[r], log_sum[r]);
   for (int j = team.rank; j < row.packs; j += U * team.width) {
-    Pack<T, V> p[U];
+    RowPack<T, V> p[U];
 #pragma unroll
     for (int u = 0; u < U; ++u) p[u] = row.load(from, j + u * team.width, A(0));
 #pragma unroll
@@ -223,7 +223,7 @@ __global__ void __launch_bounds__(256) cross_entropy_backward_across(DeviceRows 
   const RowGradient<T> f(t, gradient, r, top[r], log_sum[r]);
   const std::int64_t begin = r / rows.inner * rows.n * rows.inner + r % rows.inner;
 #pragma unroll 4
-  for (std::int64_t k = 0; k < rows.n; ++k) dx[begin + k * rows.inner] = narrow<T>(f(widen(x[begin + k * rows.inner]), k, t));
+  for (std::int64_t k = 0; k < rows.n; ++k) dx[begin + k * rows.inner] = down_cast<T>(f(up_cast(x[begin + k * rows.inner]), k, t));
 }
 
 template <class T>
@@ -237,7 +237,7 @@ __global__ void __launch_bounds__(256) nll_backward(DeviceRows rows, LabelTerms<
       if (y == c) d = -t.weight_of(y) * gradient(r);
       else if (y < 0 || y >= rows.n) d = A(NAN);
     }
-    dx[i] = narrow<T>(d);
+    dx[i] = down_cast<T>(d);
   }
 }
 
@@ -260,7 +260,7 @@ void reduce_label_losses(const char* name, const CrossEntropyArgs& a, const Labe
 inline void launch_cross_entropy(const CrossEntropyArgs& a) {
   constexpr const char* name = "cross_entropy";
   const DeviceRows& s = a.rows;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -289,7 +289,7 @@ inline void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& a) {
   constexpr const char* name = "cross_entropy backward";
   const DeviceRows& s = a.rows;
   if (s.outer * s.n * s.inner == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -317,7 +317,7 @@ inline void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& a) {
 
 inline void launch_nll_loss(const CrossEntropyArgs& a) {
   constexpr const char* name = "nll_loss";
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     const LabelTerms<T> t(name, a.labels, a.rows.n);
     const std::int64_t count = a.rows.outer * a.rows.inner;
@@ -329,7 +329,7 @@ inline void launch_nll_loss_backward(const CrossEntropyBackwardArgs& a) {
   constexpr const char* name = "nll_loss backward";
   const std::int64_t count = a.rows.outer * a.rows.n * a.rows.inner;
   if (count == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     const LabelTerms<T> t(name, a.labels, a.rows.n);
     const LossGradient<T> gradient{a.reduction, static_cast<const T*>(a.dy), a.totals};

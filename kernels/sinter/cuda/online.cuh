@@ -17,12 +17,12 @@ struct Online {
 #pragma unroll
     for (int i = 0; i < N; ++i) t = greater_of(t, v[i]);
     if (t > top) {
-      total *= exp_of(top - t);
+      total *= row_exp(top - t);
       top = t;
     }
     const A shift = top == lowest<A>() ? A(0) : top;  // -infinity counts for nothing
 #pragma unroll
-    for (int i = 0; i < N; ++i) total += exp_of(v[i] - shift);
+    for (int i = 0; i < N; ++i) total += row_exp(v[i] - shift);
   }
   // Those of all threads of a team. The greatest first: every thread then adds the same terms in the same order.
   template <bool Block>
@@ -38,7 +38,7 @@ struct Online {
   }
 
  private:
-  __device__ A scaled(A all) const { return top == all || top == lowest<A>() ? total : total * exp_of(top - all); }
+  __device__ A scaled(A all) const { return top == all || top == lowest<A>() ? total : total * row_exp(top - all); }
 };
 
 // A team's pass over a row; also(first element of a pack, its values) sees all packs, with -infinity outside of the row.
@@ -47,7 +47,7 @@ __device__ inline void online_row(const Team<Block>& team, const PackedRow<T, V>
   using A = compute_t<T>;
   constexpr int U = V == 8 ? 2 : 4;  // packs in flight
   for (int j = team.rank; j < row.packs; j += U * team.width) {
-    Pack<T, V> p[U];
+    RowPack<T, V> p[U];
 #pragma unroll
     for (int u = 0; u < U; ++u) p[u] = row.load(x, j + u * team.width, lowest<A>());
     A v[U * V];

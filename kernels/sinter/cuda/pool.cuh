@@ -61,10 +61,10 @@ __global__ void __launch_bounds__(256) max_pool(Pooling s, const T* x, T* y, std
   for (int a = h.begin; a < h.end; a += h.step)
     for (int b = w.begin; b < w.end; b += w.step) {
       const int k = a * s.columns.extent + b;
-      const A v = widen(from[k]);
+      const A v = up_cast(from[k]);
       if (v > best || v != v) best = v, at = k;
     }
-  y[o] = narrow<T>(best);
+  y[o] = down_cast<T>(best);
   place[o] = at;
 }
 // Windows of 2 x 2 side by side: a thread reads a pack of each of two rows and writes V / 2 windows. Rows are aligned.
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(256) max_pool_2x2(Pooling s, const T* x, T* y,
   const int r = int(row - p * s.rows.count), c = int(i - row * each) * V, first = 2 * r * width + c;
   const T* from = x + p * s.plane() + first;
   A top[V], low[V];
-  const auto above = *reinterpret_cast<const Pack<T, V>*>(from), below = *reinterpret_cast<const Pack<T, V>*>(from + width);
+  const auto above = *reinterpret_cast<const RowPack<T, V>*>(from), below = *reinterpret_cast<const RowPack<T, V>*>(from + width);
   above.get(top), below.get(low);
   const std::int64_t to = row * s.columns.count + c / 2;
 #pragma unroll
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(256) max_pool_2x2(Pooling s, const T* x, T* y,
 #pragma unroll
     for (int j = 0; j < 4; ++j)
       if (v[j] > best || v[j] != v[j]) best = v[j], where = at[j];
-    y[to + k] = narrow<T>(best);
+    y[to + k] = down_cast<T>(best);
     place[to + k] = first + 2 * k + where;
   }
 }
@@ -106,9 +106,9 @@ __global__ void __launch_bounds__(256) max_pool_backward(Pooling s, const T* dy,
   for (int r = rows.begin; r < rows.end; ++r)
     for (int c = columns.begin; c < columns.end; ++c) {
       const std::int64_t o = p * s.area() + r * s.columns.count + c;
-      if (place[o] == k) sum += widen(dy[o]);
+      if (place[o] == k) sum += up_cast(dy[o]);
     }
-  dx[i] = narrow<T>(sum);
+  dx[i] = down_cast<T>(sum);
 }
 template <class T>
 __global__ void __launch_bounds__(256) pick_places(Pooling s, const T* x, const std::int32_t* place, T* y) {
@@ -137,17 +137,17 @@ __global__ void __launch_bounds__(256) avg_pool(Pooling s, int lanes, bool with_
     if (w.end - w.begin == s.columns.extent) {  // whole rows lie behind one another
       const int end = h.end * s.columns.extent;
 #pragma unroll 4
-      for (int k = h.begin * s.columns.extent + team.rank; k < end; k += lanes) sum += widen(from[k]);
+      for (int k = h.begin * s.columns.extent + team.rank; k < end; k += lanes) sum += up_cast(from[k]);
     } else {
       const int n = w.size(), all = h.size() * n;
       for (int k = team.rank; k < all; k += lanes) {
         const int a = k / n;
-        sum += widen(from[(h.begin + a) * s.columns.extent + w.begin + k - a * n]);
+        sum += up_cast(from[(h.begin + a) * s.columns.extent + w.begin + k - a * n]);
       }
     }
   }
   sum = lanes_reduce(sum, lanes, Plus{});
-  if (live && team.rank == 0) y[o] = narrow<T>(sum * share);
+  if (live && team.rank == 0) y[o] = down_cast<T>(sum * share);
 }
 template <class T>
 __global__ void __launch_bounds__(256) avg_pool_backward(Pooling s, bool with_padding, const T* dy, T* dx) {
@@ -160,8 +160,8 @@ __global__ void __launch_bounds__(256) avg_pool_backward(Pooling s, bool with_pa
   A sum = 0;
   for (int r = rows.begin; r < rows.end; ++r)
     for (int c = columns.begin; c < columns.end; ++c)
-      sum += widen(dy[p * s.area() + r * s.columns.count + c]) * window_share<A>(s.rows[r], s.columns[c], with_padding);
-  dx[i] = narrow<T>(sum);
+      sum += up_cast(dy[p * s.area() + r * s.columns.count + c]) * window_share<A>(s.rows[r], s.columns[c], with_padding);
+  dx[i] = down_cast<T>(sum);
 }
 
 inline unsigned pool_grid(const char* name, const DevicePooling& s, std::int64_t threads) {
@@ -175,12 +175,12 @@ inline void launch_max_pool(const MaxPoolArgs& a) {
   const Pooling s(a.shape);
   if (s.outputs() == 0) return;
   const auto halves = [](const DeviceWindows& w) { return w.kernel == 2 && w.stride == 2 && w.padding == 0 && w.dilation == 1 && 2 * w.count <= w.extent; };
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     constexpr int V = pack_elements<T>;
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.y);
-    if (halves(a.shape.rows) && halves(a.shape.columns) && s.columns.extent % V == 0 && is_aligned(x))
+    if (halves(a.shape.rows) && halves(a.shape.columns) && s.columns.extent % V == 0 && is_pack_aligned(x))
       SINTER_LAUNCH(name, (max_pool_2x2<T>), pool_grid(name, a.shape, s.planes * s.rows.count * (s.columns.extent / V)), 256, 0, s, x, y, a.place);
     else SINTER_LAUNCH(name, (max_pool<T>), pool_grid(name, a.shape, s.outputs()), 256, 0, s, x, y, a.place);
   });
@@ -189,7 +189,7 @@ inline void launch_max_pool_backward(const MaxPoolBackwardArgs& a) {
   constexpr const char* name = "max_pool2d backward";
   const Pooling s(a.shape);
   if (s.inputs() == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (max_pool_backward<T>), pool_grid(name, a.shape, s.inputs()), 256, 0, s, static_cast<const T*>(a.dy), a.place, static_cast<T*>(a.dx));
   });
@@ -198,7 +198,7 @@ inline void launch_pick_places(const PickPlacesArgs& a) {
   constexpr const char* name = "max_pool2d";
   const Pooling s(a.shape);
   if (s.outputs() == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (pick_places<T>), pool_grid(name, a.shape, s.outputs()), 256, 0, s, static_cast<const T*>(a.x), a.place, static_cast<T*>(a.y));
   });
@@ -209,7 +209,7 @@ inline void launch_avg_pool(const AvgPoolArgs& a) {
   if (s.outputs() == 0) return;
   const auto most = [](const DeviceWindows& w) { return w.kernel ? w.kernel : (w.extent + w.count - 1) / w.count; };
   const int lanes = power_of_two(most(a.shape.rows) * most(a.shape.columns) / 8, 32);
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (avg_pool<T>), pool_grid(name, a.shape, s.outputs() * lanes), 256, 0, s, lanes, a.with_padding, static_cast<const T*>(a.x), static_cast<T*>(a.y));
   });
@@ -218,7 +218,7 @@ inline void launch_avg_pool_backward(const AvgPoolArgs& a) {
   constexpr const char* name = "avg_pool2d backward";
   const Pooling s(a.shape);
   if (s.inputs() == 0) return;
-  for_floating(name, a.dtype, [&](auto kind) {
+  for_row_dtype(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (avg_pool_backward<T>), pool_grid(name, a.shape, s.inputs()), 256, 0, s, a.with_padding, static_cast<const T*>(a.x), static_cast<T*>(a.y));
   });

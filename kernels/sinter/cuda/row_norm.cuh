@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128) row_norm_in_registers(bool 
   const bool live = r < rows;
   const std::int64_t begin = live ? r * n : 0;
   const PackedRow<T, V> row(x + begin, live ? n : 0);
-  Pack<T, V> raw[Packs];
+  RowPack<T, V> raw[Packs];
   A v[Packs][V], m = 0, s = 0;
 #pragma unroll
   for (int k = 0; k < Packs; ++k) raw[k] = row.load(x + begin, team.rank + k * team.width, A(0));
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128) row_norm_in_registers(bool 
       s += !centered || row.holds(f + i) ? v[k][i] * v[k][i] : A(0);
     }
   }
-  const A scale = A(1) / sqrt_of(team.sum(s) / A(n) + eps);
+  const A scale = A(1) / row_sqrt(team.sum(s) / A(n) + eps);
 #pragma unroll
   for (int k = 0; k < Packs; ++k)
     if (const int j = team.rank + k * team.width; j < row.packs) {
@@ -61,7 +61,7 @@ template <class T, int V, class F>
 __device__ inline void each_pack(const Team<true>& team, const PackedRow<T, V>& row, const T* x, F f) {
   constexpr int U = 4;
   for (int j = team.rank; j < row.packs; j += U * team.width) {
-    Pack<T, V> p[U];
+    RowPack<T, V> p[U];
 #pragma unroll
     for (int u = 0; u < U; ++u) p[u] = row.load(x, j + u * team.width, compute_t<T>(0));
 #pragma unroll
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(512) row_norm_long(bool centered, int n, compu
     for (int i = 0; i < V; ++i)
       if (row.holds(row.first(j) + i)) s += (v[i] - m) * (v[i] - m);
   });
-  const A scale = A(1) / sqrt_of(team.sum(s) / A(n) + eps);
+  const A scale = A(1) / row_sqrt(team.sum(s) / A(n) + eps);
   each_pack(team, row, x + begin, [&](int j, const A(&v)[V]) {
     A w[V], b[V], z[V];
     row.parameter(weight, j, A(1), w), row.parameter(bias, j, A(0), b);
@@ -122,14 +122,14 @@ __global__ void __launch_bounds__(Block ? 512 : 128) row_norm_backward_in_regist
     const bool live = r < rows;
     const int end = live ? packs : 0;
     const PackedRow<T, V> row(x, n);  // all rows' packs begin where the row does
-    Pack<T, V> in[Packs], up[Packs];
+    RowPack<T, V> in[Packs], up[Packs];
     const A m = centered && live ? mean[r] : A(0), scale = live ? rstd[r] : A(0);
 #pragma unroll
     for (int k = 0; k < Packs; ++k) {
       const int j = team.rank + k * team.width;
       const A none[V] = {};
-      in[k] = up[k] = Pack<T, V>::of(none);
-      if (j < end) in[k] = *reinterpret_cast<const Pack<T, V>*>(x + begin + j * V), up[k] = *reinterpret_cast<const Pack<T, V>*>(dy + begin + j * V);
+      in[k] = up[k] = RowPack<T, V>::of(none);
+      if (j < end) in[k] = *reinterpret_cast<const RowPack<T, V>*>(x + begin + j * V), up[k] = *reinterpret_cast<const RowPack<T, V>*>(dy + begin + j * V);
     }
     A sums[2] = {0, 0};
 #pragma unroll
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(Block ? 512 : 128) row_norm_backward_in_regist
       in[k].get(v), up[k].get(g), row.parameter(weight, j, A(1), w);
 #pragma unroll
       for (int i = 0; i < V; ++i) g[i] = (g[i] * w[i] - mid - (v[i] - m) * scale * slope) * scale;
-      *reinterpret_cast<Pack<T, V>*>(dx + begin + j * V) = Pack<T, V>::of(g);
+      *reinterpret_cast<RowPack<T, V>*>(dx + begin + j * V) = RowPack<T, V>::of(g);
     }
   }
   if (part) {
@@ -190,15 +190,15 @@ __global__ void __launch_bounds__(512) row_norm_backward_long(bool centered, int
   A sums[2] = {0, 0};
 #pragma unroll 4
   for (int i = team.rank; i < n; i += team.width) {
-    const A g = widen(dy[begin + i]) * (weight ? widen(weight[i]) : A(1));
-    sums[0] += g * (widen(x[begin + i]) - m) * scale, sums[1] += g;
+    const A g = up_cast(dy[begin + i]) * (weight ? up_cast(weight[i]) : A(1));
+    sums[0] += g * (up_cast(x[begin + i]) - m) * scale, sums[1] += g;
   }
   team.reduce(sums, Plus{}, A(0));
   const A slope = sums[0] / A(n), mid = centered ? sums[1] / A(n) : A(0);
 #pragma unroll 4
   for (int i = team.rank; i < n; i += team.width) {
-    const A g = widen(dy[begin + i]) * (weight ? widen(weight[i]) : A(1));
-    dx[begin + i] = narrow<T>((g - mid - (widen(x[begin + i]) - m) * scale * slope) * scale);
+    const A g = up_cast(dy[begin + i]) * (weight ? up_cast(weight[i]) : A(1));
+    dx[begin + i] = down_cast<T>((g - mid - (up_cast(x[begin + i]) - m) * scale * slope) * scale);
   }
 }
 // Its dweight and dbias: sums over a chunk of rows, 32 columns by 8 threads.
@@ -213,8 +213,8 @@ __global__ void __launch_bounds__(256) row_norm_parameters_long(bool centered, s
   if (c < n)
 #pragma unroll 4
     for (std::int64_t r = begin + tile.y; r < end; r += tile.rows) {
-      const A g = widen(dy[r * n + c]);
-      w += g * (widen(x[r * n + c]) - (centered ? mean[r] : A(0))) * rstd[r], b += g;
+      const A g = up_cast(dy[r * n + c]);
+      w += g * (up_cast(x[r * n + c]) - (centered ? mean[r] : A(0))) * rstd[r], b += g;
     }
   w = tile.reduce(w, shared, Plus{}), b = tile.reduce(b, shared, Plus{});
   if (tile.y != 0 || c >= n) return;
@@ -236,12 +236,12 @@ __global__ void __launch_bounds__(256) sum_parts(int blocks, int n, const comput
 #pragma unroll 8
     for (int b = tile.y; b < blocks; b += tile.rows) s += from[std::int64_t(b) * n + c];
   s = tile.reduce(s, shared, Plus{});
-  if (tile.y == 0 && c < n) out[c] = narrow<T>(s);
+  if (tile.y == 0 && c < n) out[c] = down_cast<T>(s);
 }
 
 inline void launch_row_norm(const RowNormArgs& a) {
   if (a.rows * a.n == 0) return;
-  for_floating(a.op, a.dtype, [&](auto kind) {
+  for_row_dtype(a.op, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>, M = most_packs<T>;
@@ -285,7 +285,7 @@ void run_row_norm_backward(const RowNormBackwardArgs& a, int threads) {
 }
 
 inline void launch_row_norm_backward(const RowNormBackwardArgs& a) {
-  for_floating(a.op, a.dtype, [&](auto kind) {
+  for_row_dtype(a.op, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>, M = sizeof(T) == 2 ? 2 : 4;
@@ -299,7 +299,7 @@ inline void launch_row_norm_backward(const RowNormBackwardArgs& a) {
       if (db) SINTER_LAUNCH(a.op, (sum_parts<T>), dim3(unsigned((n + 31) / 32), 1), 256, 0, 0, n, nullptr, db, db);
       return;
     }
-    const bool packed = n % V == 0 && is_aligned(x) && is_aligned(dy) && (!dx || is_aligned(dx));
+    const bool packed = n % V == 0 && is_pack_aligned(x) && is_pack_aligned(dy) && (!dx || is_pack_aligned(dx));
     const int packs = packed ? n / V : n;
     if (packed && packs <= 32) return run_row_norm_backward<T, V, 1, false>(a, 128);
     if (packed && packs <= 64 * M) return run_row_norm_backward<T, V, 2 * M, false>(a, 128);

@@ -15,7 +15,7 @@ namespace cuda {
 
 // Storage to arithmetic and back. NVIDIA's conversions are one instruction; core's are the same to the bit, but for NaN.
 template <class T>
-__device__ inline compute_t<T> widen(T x) {
+__device__ inline compute_t<T> up_cast(T x) {
 #if defined(__CUDA_ARCH__)
   if constexpr (std::is_same_v<T, half>) {
     float f;
@@ -26,7 +26,7 @@ __device__ inline compute_t<T> widen(T x) {
   return compute_t<T>(x);
 }
 template <class T>
-__device__ inline T narrow(compute_t<T> x) {
+__device__ inline T down_cast(compute_t<T> x) {
 #if defined(__CUDA_ARCH__)
   if constexpr (is_reduced_float<T>) {
     T t;
@@ -38,12 +38,12 @@ __device__ inline T narrow(compute_t<T> x) {
   return T(x);
 }
 
-__device__ inline float exp_of(float x) { return expf(x); }
-__device__ inline double exp_of(double x) { return ::exp(x); }
-__device__ inline float log_of(float x) { return logf(x); }
-__device__ inline double log_of(double x) { return ::log(x); }
-__device__ inline float sqrt_of(float x) { return sqrtf(x); }
-__device__ inline double sqrt_of(double x) { return ::sqrt(x); }
+__device__ inline float row_exp(float x) { return expf(x); }
+__device__ inline double row_exp(double x) { return ::exp(x); }
+__device__ inline float row_log(float x) { return logf(x); }
+__device__ inline double row_log(double x) { return ::log(x); }
+__device__ inline float row_sqrt(float x) { return sqrtf(x); }
+__device__ inline double row_sqrt(double x) { return ::sqrt(x); }
 // The greater; a NaN loses, and shows in the sums that follow.
 __device__ inline float greater_of(float a, float b) { return fmaxf(a, b); }
 __device__ inline double greater_of(double a, double b) { return fmax(a, b); }
@@ -63,7 +63,7 @@ struct Greater {
 template <class T>
 inline constexpr int pack_elements = 16 / int(sizeof(T));
 template <class T, int V>
-struct alignas(V == 1 ? alignof(T) : 16) Pack {
+struct alignas(V == 1 ? alignof(T) : 16) RowPack {
   using A = compute_t<T>;
   static constexpr bool whole = V > 1;
   std::uint32_t word[4];
@@ -73,14 +73,14 @@ struct alignas(V == 1 ? alignof(T) : 16) Pack {
       for (int i = 0; i < V; ++i) {
         T t;
         t.bits = std::uint16_t(i % 2 ? word[i / 2] >> 16 : word[i / 2] & 0xffffu);
-        a[i] = widen(t);
+        a[i] = up_cast(t);
       }
     } else {
       memcpy(a, word, 16);
     }
   }
-  __device__ static Pack of(const A (&a)[V]) {
-    Pack p;
+  __device__ static RowPack of(const A (&a)[V]) {
+    RowPack p;
     if constexpr (sizeof(T) == 2) {
 #pragma unroll
       for (int i = 0; i < V; i += 2) {
@@ -98,11 +98,11 @@ struct alignas(V == 1 ? alignof(T) : 16) Pack {
   }
 };
 template <class T>
-struct Pack<T, 1> {
+struct RowPack<T, 1> {
   using A = compute_t<T>;
   T value;
-  __device__ void get(A (&a)[1]) const { a[0] = widen(value); }
-  __device__ static Pack of(const A (&a)[1]) { return {narrow<T>(a[0])}; }
+  __device__ void get(A (&a)[1]) const { a[0] = up_cast(value); }
+  __device__ static RowPack of(const A (&a)[1]) { return {down_cast<T>(a[0])}; }
 };
 
 // A row of n elements as packs at aligned addresses: pack j holds the elements from j * V - skip on, some of which may lie
@@ -116,31 +116,31 @@ struct PackedRow {
   }
   __device__ int first(int j) const { return j * V - skip; }
   __device__ bool holds(int i) const { return i >= 0 && i < n; }
-  __device__ Pack<T, V> load(const T* row, int j, A pad) const {
+  __device__ RowPack<T, V> load(const T* row, int j, A pad) const {
     const int f = first(j);
-    if (f >= 0 && f + V <= n) return *reinterpret_cast<const Pack<T, V>*>(row + f);
+    if (f >= 0 && f + V <= n) return *reinterpret_cast<const RowPack<T, V>*>(row + f);
     A a[V];
 #pragma unroll
-    for (int i = 0; i < V; ++i) a[i] = holds(f + i) ? widen(row[f + i]) : pad;
-    return Pack<T, V>::of(a);
+    for (int i = 0; i < V; ++i) a[i] = holds(f + i) ? up_cast(row[f + i]) : pad;
+    return RowPack<T, V>::of(a);
   }
   __device__ void store(T* row, int j, const A (&a)[V]) const {
     const int f = first(j);
     if (f >= 0 && f + V <= n) {
-      *reinterpret_cast<Pack<T, V>*>(row + f) = Pack<T, V>::of(a);
+      *reinterpret_cast<RowPack<T, V>*>(row + f) = RowPack<T, V>::of(a);
       return;
     }
 #pragma unroll
     for (int i = 0; i < V; ++i)
-      if (holds(f + i)) row[f + i] = narrow<T>(a[i]);
+      if (holds(f + i)) row[f + i] = down_cast<T>(a[i]);
   }
   // What belongs to the elements of pack j, from memory of any alignment; of none, `absent`.
   __device__ void parameter(const T* p, int j, A absent, A (&a)[V]) const {
     const int f = first(j);
     if (p && V > 1 && f >= 0 && f + V <= n && reinterpret_cast<std::uintptr_t>(p + f) % 16 == 0)
-      return reinterpret_cast<const Pack<T, V>*>(p + f)->get(a);
+      return reinterpret_cast<const RowPack<T, V>*>(p + f)->get(a);
 #pragma unroll
-    for (int i = 0; i < V; ++i) a[i] = p && holds(f + i) ? widen(p[f + i]) : absent;
+    for (int i = 0; i < V; ++i) a[i] = p && holds(f + i) ? up_cast(p[f + i]) : absent;
   }
 };
 
@@ -206,7 +206,7 @@ struct ColumnTile {
 
 // f(T{}) for the dtype's type.
 template <class F>
-void for_floating(const char* op, DType t, F&& f) {
+void for_row_dtype(const char* op, DType t, F&& f) {
   switch (t) {
     case DType::float32: return f(float{});
     case DType::float64: return f(double{});
@@ -216,7 +216,7 @@ void for_floating(const char* op, DType t, F&& f) {
   }
 }
 
-inline bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+inline bool is_pack_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 // Whether rows of two tensors have their aligned addresses at the same elements.
 inline bool same_phase(const void* a, const void* b) { return reinterpret_cast<std::uintptr_t>(a) % 16 == reinterpret_cast<std::uintptr_t>(b) % 16; }
 inline int power_of_two(std::int64_t n, int most) {

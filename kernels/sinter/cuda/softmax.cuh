@@ -13,8 +13,8 @@ namespace cuda {
 template <class A>
 struct SoftmaxOf {
   A top, factor, log_total;
-  __device__ SoftmaxOf(A t, A total, bool log) : top(t), factor(log ? A(0) : A(1) / total), log_total(log ? log_of(total) : A(0)) {}
-  __device__ A operator()(A x, bool log) const { return log ? x - top - log_total : exp_of(x - top) * factor; }
+  __device__ SoftmaxOf(A t, A total, bool log) : top(t), factor(log ? A(0) : A(1) / total), log_total(log ? row_log(total) : A(0)) {}
+  __device__ A operator()(A x, bool log) const { return log ? x - top - log_total : row_exp(x - top) * factor; }
 };
 
 template <class T, bool Log, int Packs, bool Block>
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(Block ? most_threads<T> : 128) softmax_in_regi
   const std::int64_t begin = live ? r * n : 0;
   const PackedRow<T, V> row(x + begin, live ? n : 0);
   A v[Packs][V], top = lowest<A>(), total = 0;
-  Pack<T, V> raw[Packs];
+  RowPack<T, V> raw[Packs];
 #pragma unroll
   for (int k = 0; k < Packs; ++k) raw[k] = row.load(x + begin, team.rank + k * team.width, lowest<A>());
 #pragma unroll
@@ -42,13 +42,13 @@ __global__ void __launch_bounds__(Block ? most_threads<T> : 128) softmax_in_regi
     if (k * team.width < row.packs) {
 #pragma unroll
       for (int i = 0; i < V; ++i) {  // -infinity outside of the row adds 0, unless all of the row is that: then all is NaN
-        const A e = exp_of(v[k][i] - top);
+        const A e = row_exp(v[k][i] - top);
         if (!Log) v[k][i] = e;
         total += e;
       }
     }
   total = team.sum(total);
-  const A factor = Log ? log_of(total) : A(1) / total;
+  const A factor = Log ? row_log(total) : A(1) / total;
 #pragma unroll
   for (int k = 0; k < Packs; ++k)
     if (const int j = team.rank + k * team.width; j < row.packs) {
@@ -87,12 +87,12 @@ __global__ void __launch_bounds__(256) softmax_across(DeviceRows rows, int colum
   const std::int64_t begin = o * rows.n * rows.inner + c, n = c < rows.inner ? rows.n : 0;
   Online<A> sum;
   for (std::int64_t k = tile.y; k < n; k += tile.rows) {
-    const A v[1] = {widen(x[begin + k * rows.inner])};
+    const A v[1] = {up_cast(x[begin + k * rows.inner])};
     sum.add(v);
   }
   sum.join(tile, shared);
   const SoftmaxOf<A> f(sum.top, sum.total, Log);
-  for (std::int64_t k = tile.y; k < n; k += tile.rows) y[begin + k * rows.inner] = narrow<T>(f(widen(x[begin + k * rows.inner]), Log));
+  for (std::int64_t k = tile.y; k < n; k += tile.rows) y[begin + k * rows.inner] = down_cast<T>(f(up_cast(x[begin + k * rows.inner]), Log));
 }
 
 template <class T, bool Log, int Packs, bool Block>
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(Block ? most_threads<T> : 128)
   const bool live = r < rows;
   const std::int64_t begin = live ? r * n : 0;
   const PackedRow<T, V> row(y + begin, live ? n : 0);
-  Pack<T, V> out[Packs], up[Packs];
+  RowPack<T, V> out[Packs], up[Packs];
 #pragma unroll
   for (int k = 0; k < Packs; ++k) {
     up[k] = row.load(dy + begin, team.rank + k * team.width, A(0));
@@ -127,7 +127,7 @@ __global__ void __launch_bounds__(Block ? most_threads<T> : 128)
     A g[V], z[V];
     up[k].get(g), out[k].get(z);
 #pragma unroll
-    for (int i = 0; i < V; ++i) g[i] = Log ? g[i] - exp_of(z[i]) * s : z[i] * (g[i] - s);
+    for (int i = 0; i < V; ++i) g[i] = Log ? g[i] - row_exp(z[i]) * s : z[i] * (g[i] - s);
     row.store(dx + begin, j, g);
   }
 }
@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(1024) softmax_backward_long(int n, const T* y,
   const PackedRow<T, V> row(y + begin, n);
   A s = 0;
   for (int j = team.rank; j < row.packs; j += U * team.width) {
-    Pack<T, V> up[U], out[U];
+    RowPack<T, V> up[U], out[U];
 #pragma unroll
     for (int u = 0; u < U; ++u) {
       up[u] = row.load(dy + begin, j + u * team.width, A(0));
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(1024) softmax_backward_long(int n, const T* y,
     A g[V], z[V];
     row.load(dy + begin, j, A(0)).get(g), row.load(y + begin, j, A(0)).get(z);
 #pragma unroll
-    for (int i = 0; i < V; ++i) g[i] = Log ? g[i] - exp_of(z[i]) * s : z[i] * (g[i] - s);
+    for (int i = 0; i < V; ++i) g[i] = Log ? g[i] - row_exp(z[i]) * s : z[i] * (g[i] - s);
     row.store(dx + begin, j, g);
   }
 }
@@ -176,19 +176,19 @@ __global__ void __launch_bounds__(256) softmax_backward_across(DeviceRows rows, 
   A s = 0;
   for (std::int64_t k = tile.y; k < n; k += tile.rows) {
     const std::int64_t i = begin + k * rows.inner;
-    s += Log ? widen(dy[i]) : widen(dy[i]) * widen(y[i]);
+    s += Log ? up_cast(dy[i]) : up_cast(dy[i]) * up_cast(y[i]);
   }
   s = tile.reduce(s, shared, Plus{});
   for (std::int64_t k = tile.y; k < n; k += tile.rows) {
     const std::int64_t i = begin + k * rows.inner;
-    const A g = widen(dy[i]), z = widen(y[i]);
-    dx[i] = narrow<T>(Log ? g - exp_of(z) * s : z * (g - s));
+    const A g = up_cast(dy[i]), z = up_cast(y[i]);
+    dx[i] = down_cast<T>(Log ? g - row_exp(z) * s : z * (g - s));
   }
 }
 
 // f(log) with the flag as a constant.
 template <class F>
-void with_flag(bool flag, F&& f) {
+void with_log(bool flag, F&& f) {
   if (flag) f(std::true_type{});
   else f(std::false_type{});
 }
@@ -196,8 +196,8 @@ void with_flag(bool flag, F&& f) {
 inline void launch_softmax(const SoftmaxArgs& a) {
   const DeviceRows& s = a.rows;
   if (s.outer * s.n * s.inner == 0) return;
-  for_floating("softmax", a.dtype, [&](auto t) {
-    with_flag(a.log, [&](auto log) {
+  for_row_dtype("softmax", a.dtype, [&](auto t) {
+    with_log(a.log, [&](auto log) {
       using T = decltype(t);
       constexpr bool Log = decltype(log)::value;
       constexpr int V = pack_elements<T>;
@@ -228,8 +228,8 @@ inline void launch_softmax_backward(const SoftmaxBackwardArgs& a) {
   const DeviceRows& s = a.rows;
   constexpr const char* name = "softmax backward";
   if (s.outer * s.n * s.inner == 0) return;
-  for_floating(name, a.dtype, [&](auto t) {
-    with_flag(a.log, [&](auto log) {
+  for_row_dtype(name, a.dtype, [&](auto t) {
+    with_log(a.log, [&](auto log) {
       using T = decltype(t);
       constexpr bool Log = decltype(log)::value;
       constexpr int V = pack_elements<T>;
