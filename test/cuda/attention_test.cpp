@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include "schedules.hpp"
+
 using namespace sinter;
 
 namespace {
@@ -211,17 +213,10 @@ void check(const Problem& p, bool tensor_cores = true, unsigned seed = 1) {
 bool operator==(const Results& x, const Results& y) {
   return x.out == y.out && x.log_sum == y.log_sum && x.dq == y.dq && x.dk == y.dk && x.dv == y.dv;
 }
-// Twice, and in every order of threads and blocks.
 template <class T>
 void check_schedules(const Problem& p) {
   const Case<T> c(p);
-  const Results once = c.run();
-  CHECK(once == c.run());
-  for (const auto s : {shim::Schedule::reverse, shim::Schedule::random}) {
-    shim::set_schedule(s);
-    CHECK(once == c.run());
-  }
-  shim::set_schedule(shim::Schedule::forward);
+  same_under_all_schedules([&] { return c.run(); });
 }
 
 std::vector<Problem> masks(Problem p) {

@@ -38,7 +38,7 @@ void check_both(double tolerance, F f, const Tensor<T, R>&... in) {
     const auto y = std::apply(f, inputs);
     REQUIRE(y.device() == d);
     Generator g(7);
-    const auto up = randn(y.shape(), g).to(d);
+    const auto up = randn<std::decay_t<decltype(*y.data())>>(y.shape(), g).to(d);
     y.backward(up);
     return std::apply([&](auto&... x) { return std::tuple(y.detach().cpu(), x.grad().cpu()...); }, inputs);
   };

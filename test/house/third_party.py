@@ -15,7 +15,7 @@ ALLOWED = [  # what, as an #include spells it; where
     (r"(mpi|nccl)\.h$", r"dist/"),
 ]
 # The compiler's own, the C library's and the operating system's.
-PLATFORM = re.compile(r"[a-z_]+$|(sys|linux)/\w+\.h$|(omp|immintrin|arm_neon|unistd|fcntl|dirent|pthread|sched|termios|poll)\.h$")
+PLATFORM = re.compile(r"[a-z_]+$|(sys|linux)/\w+\.h$|(math|string|omp|immintrin|arm_neon|unistd|fcntl|dirent|pthread|sched|termios|poll)\.h$")
 
 problems, users = [], {}
 for path in headers():

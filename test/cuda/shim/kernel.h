@@ -175,20 +175,27 @@ class Runner {
   // What a fiber does: one thread after the other, until one is left waiting.
   static void fiber_main() {
     Runner& r = get();
-    r.entered_->begin();
+    Fiber* const mine = r.entered();
+    mine->begin();
     for (;;) {
-      Fiber* const mine = r.entered_;
       while (Thread* t = r.next_thread()) {
-        t->fiber = mine;
-        r.enter(t);
+        r.enter(t, mine);
         acquire(&r.begin_edge_);
-        (*r.body_)();
+        r.body()();
         release(&r.end_edge_);
         r.finish(t);
         if (under_tsan) break;  // a stack for each: it is by the stack that it tells threads
       }
       r.park(mine);
     }
+  }
+  Fiber* entered() {
+    const Unseen unseen;
+    return entered_;
+  }
+  const std::function<void()>& body() {
+    const Unseen unseen;
+    return *body_;
   }
   Thread* next_thread() {
     const Unseen unseen;
@@ -199,8 +206,9 @@ class Runner {
     }
     return nullptr;
   }
-  void enter(Thread* t) {
+  void enter(Thread* t, Fiber* on) {
     const Unseen unseen;
+    t->fiber = on;
     ++next_;
     t->state = State::runnable;
     become(t);
