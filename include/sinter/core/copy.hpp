@@ -82,6 +82,14 @@ inline Ref<TensorImpl> empty_dense(DType dtype, ShapeView shape, Device device =
   return t;
 }
 
+[[gnu::noinline]] inline Ref<TensorImpl> zeros_dense(DType dtype, ShapeView shape, Device device = {}) {
+  Ref<TensorImpl> t = empty_dense(dtype, shape, device);
+  const auto bytes = std::size_t(t->numel() * size_of(dtype));
+  if (!device.is_cpu()) backend_of("zeros", device).fill(device.index, t->data, 0, bytes);
+  else if (bytes > 0) std::memset(t->data, 0, bytes);
+  return t;
+}
+
 inline void copy_elements(TensorImpl& to, const TensorImpl& from);
 
 // to[...] = from[...] within a device, of one shape, any layouts and dtypes.

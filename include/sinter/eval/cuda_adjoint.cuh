@@ -7,7 +7,7 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace gpu {  // beside sinter::cuda, which no flag changes
+namespace fused {  // beside sinter::cuda, which no flag changes
 
 enum class Deliver : int { nowhere, store, add, over_rows, over_columns, over_all };
 
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(256) adjoint_kernel(const P plan, const Up up,
   using R = typename RegistersFor<V, typename P::leaf_types>::type;
   using U = UpstreamRegisters<compute_t<typename Up::type>, Up::sources, V>;
   constexpr std::make_integer_sequence<int, K> leaves{};
-  __shared__ alignas(16) unsigned char memory[256 * V * 8];
+  alignas(16) __shared__ unsigned char memory[256 * V * 8];
   const int x = int(threadIdx.x) % w.width, y = int(threadIdx.x) / w.width, others = int(blockDim.x) / w.width;
   const std::int64_t row_tile = blockIdx.x / unsigned(w.tiles), tile = blockIdx.x - row_tile * w.tiles;
   const std::int64_t pack = tile * w.width + x, j = pack * V;
@@ -338,6 +338,6 @@ void launch_adjoint(Space& space, const void* adjoint) {
   }
 }
 
-}  // namespace gpu
+}  // namespace fused
 }  // namespace SINTER_ABI
 }  // namespace sinter

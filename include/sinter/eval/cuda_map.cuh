@@ -7,7 +7,7 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace gpu {  // beside sinter::cuda, which no flag changes
+namespace fused {  // beside sinter::cuda, which no flag changes
 
 template <int S>
 struct MapWalk {
@@ -89,6 +89,6 @@ void launch_map(Space& space, const void* plan) {
   SINTER_LAUNCH(name_of_plan<P>(), (map_kernel<P, T, V, unroll>), unsigned(std::min<std::int64_t>(blocks, 1 << 30)), 256, 0, *static_cast<const P*>(plan), w);
 }
 
-}  // namespace gpu
+}  // namespace fused
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -7,7 +7,7 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace gpu {  // beside sinter::cuda, which no flag changes
+namespace fused {  // beside sinter::cuda, which no flag changes
 
 // Threads of a block. Where the innermost dimension is reduced, `group` of them fold one output together, along it. Where it
 // is kept, each folds V neighbouring outputs, `group` of them side by side, and the block's others share the work.
@@ -254,6 +254,6 @@ void fold_chunks(Device device, Target result, int rank, const std::int64_t* siz
   launch_reduce<Reducer, P>(space, &p);
 }
 
-}  // namespace gpu
+}  // namespace fused
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -9,7 +9,7 @@
 
 namespace sinter {
 inline namespace SINTER_ABI {
-namespace gpu {  // beside sinter::cuda, which no flag changes
+namespace fused {  // beside sinter::cuda, which no flag changes
 
 // n / d for n < 2^31, by one multiplication (Granlund and Montgomery, PLDI 1994).
 struct Divider {
@@ -221,6 +221,6 @@ inline bool is_aligned(const Target& t, int rank, int vector) {
   fail<DeviceError>(what, ": more than 2^31 rows or packs of elements in one kernel");
 }
 
-}  // namespace gpu
+}  // namespace fused
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -15,11 +15,11 @@ namespace sinter {
 inline namespace SINTER_ABI {
 
 template <class P, class T>
-inline constexpr FusedKernel map_kernel{cpu::map_kernel<P, T>, cpu::block_of<P>, SINTER_ON_DEVICE(gpu::launch_map<P, T>)};
+inline constexpr FusedKernel map_kernel{cpu::map_kernel<P, T>, cpu::block_of<P>, SINTER_ON_DEVICE(fused::launch_map<P, T>)};
 template <class Reducer, class P>
-inline constexpr FusedKernel reduce_kernel{cpu::reduce_kernel<Reducer, P>, cpu::block_of<P>, SINTER_ON_DEVICE(gpu::launch_reduce<Reducer, P>)};
+inline constexpr FusedKernel reduce_kernel{cpu::reduce_kernel<Reducer, P>, cpu::block_of<P>, SINTER_ON_DEVICE(fused::launch_reduce<Reducer, P>)};
 template <class P, class Up>
-inline constexpr FusedKernel adjoint_kernel{cpu::adjoint_kernel<P, Up>, cpu::block_of<P>, SINTER_ON_DEVICE(gpu::launch_adjoint<P, Up>)};
+inline constexpr FusedKernel adjoint_kernel{cpu::adjoint_kernel<P, Up>, cpu::block_of<P>, SINTER_ON_DEVICE(fused::launch_adjoint<P, Up>)};
 
 }  // namespace SINTER_ABI
 }  // namespace sinter

@@ -38,10 +38,9 @@ struct LinearMap {
   std::int64_t product_rows() const { return 0; }  // one product of all rows
   std::array<Operand, 2> operands() const { return {&x.impl, &weight.impl}; }
   bool requires_grad() const { return any_requires_grad(x, weight); }
-  void compute(T* out, cpu::Finish finish) const {
-    const Tensor<T, 2> rows = rows_of(x);
-    const std::int64_t n = weight.size(0);
-    cpu::product<T>(matrix_of<const T>(rows), matrix_of<const T>(weight).t(), {out, rows.size(0), n, n, 1}, false, finish);
+  void compute(T* out, cpu::Finish finish, const MatmulArgs& epilogue = {}) const {
+    const Tensor<T, 2> rows = readable_on_device(rows_of(x)), w = readable_on_device(weight);
+    matrix_product<T>(x.device(), matrix_of<const T>(rows), matrix_of<const T>(w).t(), out, finish, epilogue);
   }
 
   struct Back {
@@ -56,8 +55,9 @@ struct LinearMap {
         if (is_grad_enabled()) return run_again(op, up);
       if (edge_x) give(edge_x, multiplied(up, weight.get(op)).impl);
       if (edge_weight) {
-        const Tensor<T, 2> rows = rows_of(x.get(op)), up_rows = rows_of(up), d = empty<T>(sizes);
-        cpu::product<T>(matrix_of<const T>(up_rows).t(), matrix_of<const T>(rows), matrix_of<T>(d));
+        const Tensor<T, 2> rows = readable_on_device(rows_of(x.get(op))), up_rows = rows_of(up);
+        const Tensor<T, 2> d(TensorImpl::empty(dtype_of<T>(), sizes, rows.device()));
+        matrix_product<T>(rows.device(), matrix_of<const T>(up_rows).t(), matrix_of<const T>(rows), d.data());
         give(edge_weight, d.impl);
       }
     }
@@ -82,9 +82,9 @@ struct LinearMap {
 template <class A, class B>
 auto linear(const Expr<A>& x, const Expr<B>& weight, const Tensor<typename A::value_type, 1>& bias = {}) {
   using T = typename A::value_type;
-  constexpr bool fits = std::is_floating_point_v<T> && std::is_same_v<T, typename B::value_type>;
+  constexpr bool fits = is_floating<T> && std::is_same_v<T, typename B::value_type>;
   constexpr bool ranked = A::rank >= 1 && B::rank == 2;
-  static_assert(fits, "sinter: linear() takes an input and a weight of one dtype, float or double; convert with to<T>(x)");
+  static_assert(fits, "sinter: linear() takes an input and a weight of one floating dtype; convert with to<T>(x)");
   static_assert(ranked, "sinter: linear() takes an input of rank 1 or more and a weight (out, in)");
   if constexpr (fits && A::rank == 1 && B::rank == 2) {
     return materialize(squeeze(linear(unsqueeze(x, 0), weight, bias), 0));

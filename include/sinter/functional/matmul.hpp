@@ -4,17 +4,10 @@
 
 #include <array>
 
-#include "sinter/autograd/function.hpp"
-#include "sinter/cpu/gemm.hpp"
+#include "sinter/functional/matmul_device.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
-
-// The last two dimensions at `data`.
-template <class T, int R, class P>
-cpu::Matrix<T> matrix_of(const Tensor<P, R>& x) {
-  return {x.data(), x.impl->sizes[R - 2], x.impl->sizes[R - 1], x.impl->strides[R - 2], x.impl->strides[R - 1]};
-}
 
 // x summed to a shape that broadcasts to its own.
 template <int R, class T, int RX>
@@ -37,33 +30,54 @@ Shape<B> batch_strides(const Tensor<T, R>& x, const Shape<B>& sizes) {
   return s;
 }
 
-// a (..., n, k) @ b (..., k, m) into dense `out`, outside of the graph; the shapes fit.
+// a (..., n, k) @ b (..., k, m) into dense `out`, outside of the graph; the shapes fit. A device takes its epilogue from `epilogue`.
 template <class T, int RA, int RB, int R>
-void multiply(const Tensor<T, RA>& a, const Tensor<T, RB>& b, const Shape<R>& sizes, T* out, cpu::Finish finish = {}) {
+void multiply(const Tensor<T, RA>& left, const Tensor<T, RB>& right, const Shape<R>& sizes, T* out, cpu::Finish finish = {},
+              const MatmulArgs& epilogue = {}) {
   constexpr int B = R - 2;
-  const cpu::Matrix<const T> right = matrix_of<const T>(b);
+  const Device device = left.device();
+  const auto a = readable_on_device(left);
+  const auto b = readable_on_device(right);
+  const cpu::Matrix<const T> x = matrix_of<const T>(a), y = matrix_of<const T>(b);
   const std::int64_t n = sizes[R - 2], m = sizes[R - 1];
   if constexpr (RB == 2 && RA > 2) {  // one tall matrix on the left
     Layout<2> tall;
     std::int64_t rows = n;
     for (int i = 0; i < B; ++i) rows *= sizes[i];
     if (reshaped(Layout<RA>{a.shape(), a.strides(), 0}, Shape{rows, a.size(-1)}, tall))
-      return cpu::product<T>({a.data(), tall.sizes[0], tall.sizes[1], tall.strides[0], tall.strides[1]}, right, {out, rows, m, m, 1}, false,
-                             finish);
+      return matrix_product<T>(device, {a.data(), tall.sizes[0], tall.sizes[1], tall.strides[0], tall.strides[1]}, y, out, finish, epilogue);
   }
   Shape<B> batch;
   std::copy_n(sizes.d, B, batch.d);
   const Shape<B> step_a = batch_strides(a, batch), step_b = batch_strides(b, batch);
-  cpu::products<T>(batch.numel(), matrix_of<const T>(a), right, {out, n, m, m, 1}, false,
-                   [=](std::int64_t i, const T*& x, const T*& y, T*& z) {
-                     z += i * (n * m);
-                     for (int d = B - 1; d >= 0; --d) {
-                       x += i % batch[d] * step_a[d];
-                       y += i % batch[d] * step_b[d];
-                       i /= batch[d];
-                     }
-                   },
-                   finish);
+  if (device.is_cuda()) {
+    const Shape<B> step_c = contiguous_strides(batch);
+    BatchDim dims[B + 1];
+    int rank = 0;
+    for (int d = 0; d < B; ++d) {
+      const BatchDim next{batch[d], step_a[d], step_b[d], step_c[d] * n * m};
+      if (next.size == 1) continue;
+      if (BatchDim& last = dims[rank > 0 ? rank - 1 : 0];
+          rank > 0 && last.a == next.size * next.a && last.b == next.size * next.b && last.c == next.size * next.c)
+        last = {last.size * next.size, next.a, next.b, next.c};
+      else dims[rank++] = next;
+    }
+    MatmulArgs args = epilogue;
+    set_operands(args, x, y, out);
+    return multiply_batch_on_device<T>(args, dims, rank);
+  }
+  summed_into(out, batch.numel(), n, m, finish, [&](auto* sums, cpu::Finish done) {
+    using C = std::remove_pointer_t<decltype(sums)>;
+    const auto place = [=](std::int64_t i, const T*& p, const T*& q, C*& z) {
+      z += i * (n * m);
+      for (int d = B - 1; d >= 0; --d) {
+        p += i % batch[d] * step_a[d];
+        q += i % batch[d] * step_b[d];
+        i /= batch[d];
+      }
+    };
+    cpu::products<C>(batch.numel(), x, y, {sums, n, m, m, 1}, false, place, done);
+  });
 }
 
 // The shape of a (..., n, k) @ b (..., k, m). Throws ShapeError.
@@ -88,7 +102,7 @@ auto product_shape(const char* op, const Shape<RA>& a, const Shape<RB>& b) {
 template <class T, int RA, int RB>
 auto multiplied(const Tensor<T, RA>& a, const Tensor<T, RB>& b) {
   const auto sizes = product_shape("matmul", a.shape(), b.shape());
-  Tensor<T, (RA > RB ? RA : RB)> out(TensorImpl::empty(dtype_of<T>(), sizes));
+  Tensor<T, (RA > RB ? RA : RB)> out(TensorImpl::empty(dtype_of<T>(), sizes, a.device()));
   multiply(a, b, sizes, out.data());
   return out;
 }
@@ -109,7 +123,7 @@ struct MatMul {
   std::int64_t product_rows() const { return shape[rank - 2]; }  // of one matrix of a batch
   std::array<Operand, 2> operands() const { return {&a.impl, &b.impl}; }
   bool requires_grad() const { return is_floating<T> && any_requires_grad(a, b); }
-  void compute(T* out, cpu::Finish finish) const { multiply(a, b, shape, out, finish); }
+  void compute(T* out, cpu::Finish finish, const MatmulArgs& epilogue = {}) const { multiply(a, b, shape, out, finish, epilogue); }
 
   struct Back {
     static constexpr bool differentiable = true;
@@ -159,9 +173,9 @@ template <class A, class B>
 auto matmul_as(const char* op, const Expr<A>& left, const Expr<B>& right) {
   using T = typename A::value_type;
   constexpr bool same = std::is_same_v<T, typename B::value_type>, ranked = A::rank > 0 && B::rank > 0;
-  constexpr bool numbers = std::is_floating_point_v<T> || std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::int32_t>;
+  constexpr bool numbers = is_floating<T> || std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::int32_t>;
   static_assert(same, "sinter: matmul() takes two operands of one dtype; convert one with to<T>(x)");
-  static_assert(numbers, "sinter: matmul() takes float, double, int64_t or int32_t; convert with to<float>(x)");
+  static_assert(numbers, "sinter: matmul() takes floating point numbers, int64_t or int32_t; convert with to<float>(x)");
   static_assert(ranked, "sinter: matmul() takes operands of rank 1 or more; multiply by a scalar with *");
   if constexpr (same && numbers && ranked) {
     const auto a = materialize(left.self());

@@ -5,31 +5,33 @@
 #include <array>
 
 #include "sinter/autograd/function.hpp"
+#include "sinter/device/dense.hpp"
+#include "sinter/device/matmul.hpp"
 #include "sinter/functional/rows.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
 
-// keep(column - row) says which elements of the last two dimensions stay; the others become 0.
-template <class E, class F>
-auto keep_where(const E& e, F keep) {
+// Which elements of the last two dimensions stay: those with column - row <= diagonal, or >= in the upper triangle. The others
+// become 0.
+template <class E>
+auto keep_triangle(const E& e, std::int64_t diagonal, bool upper) {
   static_assert(E::rank >= 2, "sinter: tril() and triu() take tensors of at least two dimensions");
   const auto shape = e.shape();
   const std::int64_t rows = shape[E::rank - 2], columns = shape[E::rank - 1];
-  Tensor<bool, 2> mask(TensorImpl::empty(DType::boolean, Shape{rows, columns}));
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; ++j) mask.data()[i * columns + j] = keep(j - i);
+  const Device device = device_of(upper ? "triu" : "tril", e);
+  Tensor<bool, 2> mask(TensorImpl::empty(DType::boolean, Shape{rows, columns}, device));
+  if (device.is_cuda()) triangle_on_device({mask.data(), rows, columns, diagonal, upper});
+  else
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < columns; ++j) mask.data()[i * columns + j] = upper ? j - i >= diagonal : j - i <= diagonal;
   return where(mask, e, typename E::value_type(0));
 }
 // The lower (upper) triangle of the last two dimensions, up to (from) the given diagonal; a fused expression.
 template <class E>
-auto tril(const Expr<E>& x, std::int64_t diagonal = 0) {
-  return keep_where(x.self(), [diagonal](std::int64_t k) { return k <= diagonal; });
-}
+auto tril(const Expr<E>& x, std::int64_t diagonal = 0) { return keep_triangle(x.self(), diagonal, false); }
 template <class E>
-auto triu(const Expr<E>& x, std::int64_t diagonal = 0) {
-  return keep_where(x.self(), [diagonal](std::int64_t k) { return k >= diagonal; });
-}
+auto triu(const Expr<E>& x, std::int64_t diagonal = 0) { return keep_triangle(x.self(), diagonal, true); }
 
 // A view of a matrix's diagonal: element i is at row i + max(0, -offset), column i + max(0, offset).
 template <class E>
@@ -54,8 +56,9 @@ auto diag(const Expr<E>& e, std::int64_t offset = 0) {
   } else {
     const auto in = materialize(e.self());
     const std::int64_t n = in.numel() + std::abs(offset);
-    Tensor<T, 2> out(TensorImpl::empty(dtype_of<T>(), Shape{n, n}));
-    std::fill_n(out.data(), out.numel(), T(0));
+    Tensor<T, 2> out(TensorImpl::empty(dtype_of<T>(), Shape{n, n}, in.device()));
+    if (in.device().is_cuda()) fill_on_device(out.data(), dtype_of<T>(), out.numel(), 0);
+    else std::fill_n(out.data(), out.numel(), T(0));
     no_grad([&] { Tensor<T, 1>(diagonal(out, offset)).copy_(in); });
     if constexpr (is_floating<T>)
       if (any_requires_grad(in))

@@ -324,11 +324,7 @@ inline bool overlaps(const TensorImpl& out, const Operand* in, int n) {
 struct Overwritten {
   Edge edge;
   void run(Node&) {
-    const Ref<TensorImpl> zeros = empty_dense(edge.dtype(), edge.shape(), edge.device());
-    const std::int64_t bytes = zeros->numel() * size_of(zeros->dtype);
-    if (!edge.device().is_cpu()) fill_on_device(zeros->data, zeros->dtype, zeros->numel(), 0);
-    else if (bytes > 0) std::memset(zeros->data, 0, std::size_t(bytes));
-    give(edge, zeros);
+    give(edge, zeros_dense(edge.dtype(), edge.shape(), edge.device()));
   }
 };
 

@@ -31,8 +31,7 @@ struct ViewBackward {
     if constexpr (std::is_same_v<C, T>) {
       if (takes_more(sum)) return fold_into(sum->data, sizes.numel(), view, grad);
     }
-    Ref<TensorImpl> fresh = empty_dense(dtype_of<C>(), ShapeView(sizes));
-    std::memset(fresh->data, 0, std::size_t(sizes.numel()) * sizeof(C));
+    Ref<TensorImpl> fresh = zeros_dense(dtype_of<C>(), ShapeView(sizes), grad.impl->device());
     fold_into(fresh->data, sizes.numel(), view, Leaf<C, R2>(compute(to<C>(grad)).impl));
     if constexpr (!std::is_same_v<C, T>) fresh = compute(to<T>(Leaf<C, R>(std::move(fresh)))).impl;
     pass_on(node, std::move(fresh));
