@@ -13,13 +13,16 @@
 namespace sinter::cuda {
 
 inline int conv_int(std::int64_t n) {
-  if (n < 0 || n > 1 << 30) fail<ShapeError>("conv2d: ", n, " elements, or steps between them, in one image or group of weights are too many for its CUDA kernels");
+  if (n < 0 || n > 1 << 30)
+    fail<ShapeError>("conv2d: ", n, " elements, or steps between them, in one image or group of weights are too many for its CUDA kernels");
   return int(n);
 }
-inline ConvAxis conv_axis(bool back, std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad, std::int64_t dilation) {
+inline ConvAxis conv_axis(bool back, std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
+                          std::int64_t dilation) {
   const int step = back ? int(stride / std::gcd(stride, dilation)) : 1;
   conv_int(dilation * kernel + pad + stride);
-  return {int(back ? in : out), int(back ? out : in), int(kernel), int(stride), int(pad), int(dilation), back ? int(stride) : 1, back ? 1 : int(stride), step, back};
+  return {int(back ? in : out), int(back ? out : in), int(kernel), int(stride), int(pad), int(dilation), back ? int(stride) : 1,
+          back ? 1 : int(stride), step, back};
 }
 
 // One problem: images of it that 32 bits count are computed at a time.
@@ -110,7 +113,8 @@ struct Convolver {
   static bool reads_quads(const ConvProduct<T>& p) {
     if constexpr (!std::is_same_v<T, float>) return false;
     const auto same = [](const ConvAxis& a) { return a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.extent == a.source; };
-    return same(p.plan.h) && same(p.plan.w) && p.plan.source_plane % 4 == 0 && reinterpret_cast<std::uintptr_t>(p.source) % alignof(Quad<T>) == 0;
+    return same(p.plan.h) && same(p.plan.w) && p.plan.source_plane % 4 == 0 &&
+           reinterpret_cast<std::uintptr_t>(p.source) % alignof(Quad<T>) == 0;
   }
 
   // Calls f with the tile that suits the number of rows.

@@ -82,9 +82,12 @@ struct CudnnPlan {
     check_cudnn(cudnnSetConvolutionGroupCount(conv, n(a.groups)));
     const bool exact = a.dtype == DType::float32 && !tf32;
     check_cudnn(cudnnSetConvolutionMathType(conv, exact ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH));
-    if (a.pass == ConvPass::result) choose<cudnnConvolutionFwdAlgoPerf_t>(cudnnGetConvolutionForwardAlgorithm_v7, exact, handle, x, w, conv, y);
-    if (a.pass == ConvPass::image) choose<cudnnConvolutionBwdDataAlgoPerf_t>(cudnnGetConvolutionBackwardDataAlgorithm_v7, exact, handle, w, y, conv, x);
-    if (a.pass == ConvPass::weight) choose<cudnnConvolutionBwdFilterAlgoPerf_t>(cudnnGetConvolutionBackwardFilterAlgorithm_v7, exact, handle, x, y, conv, w);
+    if (a.pass == ConvPass::result)
+      choose<cudnnConvolutionFwdAlgoPerf_t>(cudnnGetConvolutionForwardAlgorithm_v7, exact, handle, x, w, conv, y);
+    if (a.pass == ConvPass::image)
+      choose<cudnnConvolutionBwdDataAlgoPerf_t>(cudnnGetConvolutionBackwardDataAlgorithm_v7, exact, handle, w, y, conv, x);
+    if (a.pass == ConvPass::weight)
+      choose<cudnnConvolutionBwdFilterAlgoPerf_t>(cudnnGetConvolutionBackwardFilterAlgorithm_v7, exact, handle, x, y, conv, w);
   }
 
  private:
