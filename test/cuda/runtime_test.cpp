@@ -296,6 +296,10 @@ TEST_CASE("cuda graph: work is recorded and replayed") {
     CHECK(z != old);
     b.deallocate(0, z, 40);
     CHECK_THROWS_WITH(b.copy(h.data(), -1, x, 0, 40), Contains("pinned"));
+    void* pinned = b.allocate_pinned(40);
+    b.copy(pinned, -1, x, 0, 40);
+    b.free_pinned(pinned);
+    CHECK(b.allocate_pinned(40) != pinned);  // the graph writes it whenever it runs
     CHECK_THROWS_WITH(b.begin_capture(0), Contains("already begun"));
     void* graph = b.end_capture(0, true);
     REQUIRE(graph);

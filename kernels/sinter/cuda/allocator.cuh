@@ -24,6 +24,7 @@ struct GraphMemory {
   Slab* slab = nullptr;
   std::vector<Block*> blocks;  // of its own, free or handed out
   std::vector<Block*> held;    // of others, freed while it was recorded: the graph may read them whenever it runs
+  std::vector<void*> pinned;   // the same of the host
 };
 inline thread_local GraphMemory* recording = nullptr;
 inline bool is_recording(int device) { return recording && recording->device == device; }

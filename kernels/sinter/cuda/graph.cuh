@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "sinter/cuda/allocator.cuh"
+#include "sinter/cuda/transfer.cuh"
 
 namespace sinter {
 namespace cuda {
@@ -27,6 +28,7 @@ inline thread_local GraphState* open_graph = nullptr;
   if (g->done) cudaEventDestroy(g->done);
   if (g->exec) cudaGraphExecDestroy(g->exec);
   surrender(g->memory);
+  for (void* p : g->memory.pinned) free_pinned(p);
 }
 
 inline void* create_stream(int device) {

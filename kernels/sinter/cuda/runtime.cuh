@@ -15,17 +15,19 @@
 namespace sinter {
 namespace cuda {
 
-[[noreturn]] [[gnu::noinline, gnu::cold]] inline void fail_launch(cudaError_t error, const char* name, dim3 grid, dim3 block, std::size_t shared) {
+[[noreturn]] [[gnu::noinline, gnu::cold]] inline void fail_launch(cudaError_t error, const char* name, dim3 grid, dim3 block,
+                                                                std::size_t shared) {
   cudaGetLastError();
-  fail<DeviceError>(name, ": its CUDA kernel did not start: ", cudaGetErrorString(error), " (grid ", grid.x, " x ", grid.y, " x ", grid.z, ", block ",
-                    block.x, " x ", block.y, " x ", block.z, ", ", shared, " bytes of shared memory)");
+  fail<DeviceError>(name, ": its CUDA kernel did not start: ", cudaGetErrorString(error), " (grid ", grid.x, " x ", grid.y, " x ",
+                    grid.z, ", block ", block.x, " x ", block.y, " x ", block.z, ", ", shared, " bytes of shared memory)");
 }
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared, A&&... args) {
   static_assert(sizeof...(P) == sizeof...(A), "sinter: a kernel is launched with as many arguments as it has parameters");
   if (std::size_t(grid.x) * grid.y * grid.z == 0 || std::size_t(block.x) * block.y * block.z == 0) return;
   cudaError_t error = cudaSuccess;
-  if (shared > (48 << 10)) error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
+  if (shared > (48 << 10))  // more than every kernel may have
+    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
   if (error == cudaSuccess) {
     cudaLaunchConfig_t config{};
     config.gridDim = grid;

@@ -68,6 +68,7 @@ inline void* allocate_pinned(std::size_t bytes) {
 }
 inline void free_pinned(void* p) noexcept {
   if (!p) return;
+  if (recording) return recording->pinned.push_back(p);
   Pinned& all = Pinned::all();
   const std::lock_guard<std::mutex> lock(all.mutex);
   Pinned::Buffer& buffer = all.buffers[static_cast<char*>(p)];
@@ -76,8 +77,10 @@ inline void free_pinned(void* p) noexcept {
   for (StreamState* s : buffer.used_by) {
     const DeviceGuard guard(s->device);
     cudaEvent_t event = nullptr;
-    if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess && cudaEventRecord(event, s->handle) == cudaSuccess) w.passed.push_back(event);
-    else cudaStreamSynchronize(s->handle);
+    if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess && cudaEventRecord(event, s->handle) == cudaSuccess)
+      w.passed.push_back(event);
+    else
+      cudaStreamSynchronize(s->handle);
   }
   buffer.used_by.clear();
   if (w.passed.empty()) all.free[buffer.bytes].push_back(p);
