@@ -13,7 +13,7 @@ namespace sinter::cuda {
 template <int Rows, int Columns, int Depth, int R, int N>
 struct ConvTile {
   static constexpr int rows = Rows, columns = Columns, depth = Depth, r = R, n = N, threads = Rows / R * (Columns / N);
-  static constexpr int blocks = Rows == 128 ? 2 : Rows == 64 ? 3 : 4;  // at least on a multiprocessor: bounds the registers
+  static constexpr int blocks = Rows == 128 ? 2 : Depth == 8 ? 3 : 4;  // at least on a multiprocessor: bounds the registers
 };
 // What a block of threads computes: the same for all of them, and so kept in shared memory.
 struct ProductTask {
