@@ -148,7 +148,7 @@ class Runner {
       const Unseen unseen;
       const unsigned first = current->linear / 32 * 32;
       for (unsigned i = 0; i < 32 && first + i < threads_.size(); ++i)
-        if (mask >> i & 1 && threads_[first + i].state != State::done && threads_[first + i].delivered) bits |= 1u << i;
+        if (mask >> i & 1 && threads_[first + i].delivered) bits |= 1u << i;
     }
     return bits;
   }
@@ -286,6 +286,7 @@ class Runner {
         if (!complete) continue;
         for (unsigned j = 0; j < lanes; ++j)
           if (Thread& t = threads_[first + j]; (mask & arrived) >> j & 1) t.state = State::runnable, t.delivered = t.posted;
+          else if ((mask & gone) >> j & 1) t.delivered = 0;  // a lane that returns only after this vote has taken part in it
         arrived &= ~mask;
         opened = true;
       }
