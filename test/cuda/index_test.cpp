@@ -3,6 +3,7 @@
 #include "sinter/cuda/dense.cuh"
 #include "sinter/cuda/index.cuh"
 #include "sinter/cuda/order.cuh"
+#include "sinter/cuda/random.cuh"
 #include "sinter/cuda/rearrange.cuh"
 #include "sinter/cuda/scan.cuh"
 

@@ -29,6 +29,9 @@ inline void check_indices_on_device() {
   fail<IndexError>(op, ": index ", index, " was out of range for extent ", extent, " on a CUDA device");
 }
 
+// What `skip` says where nothing is skipped.
+inline constexpr std::int64_t no_index = INT64_MIN;
+
 // Slices of x (outer, rows, inner) and of out (outer, n, inner): out[o, k, :] = x[o, index[k], :], zeros for index `skip`.
 struct GatherRowsArgs {
   const char* op;
@@ -37,7 +40,7 @@ struct GatherRowsArgs {
   const void* x;
   const std::int64_t* index;
   std::int64_t outer, rows, inner, n;
-  std::int64_t skip = -1;
+  std::int64_t skip = no_index;
 };
 inline DeviceKernel<void(const GatherRowsArgs&)> gather_rows_on_device{"index_select"};
 
@@ -51,7 +54,7 @@ struct AddRowsArgs {
   const std::int64_t* index;
   std::int64_t outer, rows, inner, n;
   bool accumulate;
-  std::int64_t skip = -1;
+  std::int64_t skip = no_index;
 };
 inline DeviceKernel<void(const AddRowsArgs&)> add_rows_on_device{"index_add"};
 

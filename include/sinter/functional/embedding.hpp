@@ -33,6 +33,7 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
   if (padding_idx && (*padding_idx < -rows || *padding_idx >= rows))
     fail<IndexError>("embedding: padding_idx ", *padding_idx, " is out of range for a weight of ", rows, " rows");
   const std::int64_t padding = !padding_idx ? -1 : *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
+  const std::int64_t skip = padding_idx ? padding : no_index;
   const auto indices = materialize(materialize(to<std::int64_t>(index)).contiguous());
   const std::int64_t n = indices.numel();
   const Device device = shared_device("embedding", indices, weight);
@@ -56,7 +57,7 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
   const auto taken = [=](const Tensor<T, 2>& table) {  // what `back` is the transpose of: without row `padding`
     const auto at = kept.get("embedding");
     Tensor<T, R> to(TensorImpl::empty(dtype_of<T>(), sizes, device));
-    if (device.is_cuda()) gather_rows_on_device({"embedding", dtype_of<T>(), to.data(), table.data(), at.data(), 1, rows, width, n, padding});
+    if (device.is_cuda()) gather_rows_on_device({"embedding", dtype_of<T>(), to.data(), table.data(), at.data(), 1, rows, width, n, skip});
     else for (std::int64_t i = 0; i < n; ++i) {
       if (at.data()[i] == padding) std::fill_n(to.data() + i * width, width, T(0));
       else std::copy_n(table.data() + at.data()[i] * width, width, to.data() + i * width);
@@ -67,7 +68,7 @@ auto embedding(const Expr<A>& index, const Expr<B>& table, std::optional<std::in
     const auto at = kept.get("embedding");
     Tensor<T, 2> g(TensorImpl::empty(dtype_of<T>(), Shape{rows, width}, device));
     fill_dense(g, T(0));
-    if (device.is_cuda()) add_rows_on_device({"embedding", dtype_of<T>(), g.data(), grad.data(), at.data(), 1, rows, width, n, false, padding});
+    if (device.is_cuda()) add_rows_on_device({"embedding", dtype_of<T>(), g.data(), grad.data(), at.data(), 1, rows, width, n, false, skip});
     else for_each_stripe(width, n, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t i = 0; i < n; ++i) {
         const std::int64_t row = at.data()[i];
