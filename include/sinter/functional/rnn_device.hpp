@@ -145,7 +145,7 @@ struct RecurrentOnDevice {
     const Edge &of_weight = edge(d, which), &of_bias = edge(d, 2 + which);
     const Ref<TensorImpl> weight = of_weight ? empty_dense(dtype, of_weight.shape(), device) : Ref<TensorImpl>();
     const Ref<TensorImpl> bias = of_bias ? empty_dense(dtype, of_bias.shape(), device) : Ref<TensorImpl>();
-    if (weight)
+    if (weight && width > 0)
       multiply(weight->data, gate_rows(), width, shape.rows(), dgates, 1, gate_rows(), met, width, 1, false, bias ? bias->data : nullptr);
     else if (bias)
       multiply(bias->data, gate_rows(), 1, shape.rows(), dgates, 1, gate_rows(), nullptr, 1, 1);

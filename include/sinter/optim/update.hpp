@@ -57,7 +57,8 @@ void update_elements(C* p, const C* g, C* const* slots, std::int64_t n, C grad_s
     V x = V::load(in[0]), s[S];
     for (int k = 0; k < Slots; ++k) s[k] = V::load(in[2 + k]);
     rule(x, V::load(in[1]) * scale, s);
-    for (int k = 0; k < Slots; ++k) std::memcpy(slot[k] + i, &s[k], bytes);
+    if constexpr (Slots > 0)
+      for (int k = 0; k < Slots; ++k) std::memcpy(slot[k] + i, &s[k], bytes);
     std::memcpy(p + i, &x, bytes);
   }
 }
