@@ -75,14 +75,7 @@ __global__ void __launch_bounds__(128, 2) flash_forward(AttentionArgs a) {
       }
     } else if (edge) {
 #pragma unroll
-      for (int m = 0; m < M; ++m)
-#pragma unroll
-        for (int n = 0; n < N; ++n)
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            const int row = first + 16 * m + g + i / 2 * 8, key = k0 + 8 * n + 2 * t + i % 2;
-            if (key >= sources || (a.causal && key > row)) s[m][n][i] = -INFINITY;
-          }
+      for (int m = 0; m < M; ++m) hide_keys(s[m], a.causal, first + 16 * m, k0, sources);
     }
 #pragma unroll
     for (int m = 0; m < M; ++m)

@@ -96,6 +96,9 @@ __global__ void __launch_bounds__(128, 2) flash_backward_queries(AttentionGradie
 #pragma unroll 2
       for (int e = 0; e < M * N * 4; ++e)
         terms[e * P::threads] = mask_term<float>(a, at, first + e / (4 * N) * 16 + g + e / 2 % 2 * 8, k0 + e / 4 % N * 8 + 2 * t + e % 2) * log2_e;
+    } else if (edge) {
+#pragma unroll
+      for (int m = 0; m < M; ++m) hide_keys(s[m], a.causal, first + 16 * m, k0, sources);
     }
 #pragma unroll
     for (int m = 0; m < M; ++m) {
@@ -115,14 +118,11 @@ __global__ void __launch_bounds__(128, 2) flash_backward_queries(AttentionGradie
       for (int n = 0; n < N; ++n)
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          [[maybe_unused]] const int q = first + 16 * m + g + i / 2 * 8, key = k0 + 8 * n + 2 * t + i % 2;
           float score = s[m][n][i] * to_log2, slope = d[m][n][i];
           if constexpr (Masked) {
             const float term = terms[((m * N + n) * 4 + i) * P::threads];
             score = term == -INFINITY ? term : score + term;
             slope *= stays >> (4 * n + i) & 1 ? kept : 0.f;
-          } else if (edge && (key >= sources || (a.causal && key > q))) {
-            score = -INFINITY;
           }
           s[m][n][i] = exp2_fast(score - row[m][i / 2].log_sum) * (slope - row[m][i / 2].inner);
         }
@@ -203,7 +203,17 @@ __global__ void __launch_bounds__(128, 2) flash_backward_keys(AttentionGradientA
         }
       }
     }
-    [[maybe_unused]] const bool edge = a.causal && q0 < first + 15;
+    if (!Masked && a.causal && q0 < first + 15) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int begin = first + g + 8 * i - q0 - 2 * t;  // the first query that sees the key
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+          if (8 * n < begin) s[0][n][2 * i] = -INFINITY;
+          if (8 * n + 1 < begin) s[0][n][2 * i + 1] = -INFINITY;
+        }
+      }
+    }
 #pragma unroll
     for (int n = 0; n < N; ++n)
 #pragma unroll
@@ -214,8 +224,6 @@ __global__ void __launch_bounds__(128, 2) flash_backward_keys(AttentionGradientA
           const float term = terms[(4 * n + i) * P::threads];
           score = term == -INFINITY ? term : score + term;
           stay = stays >> (4 * n + i) & 1 ? kept : 0.f;
-        } else if (edge && first + g + i / 2 * 8 > q0 + column) {
-          score = -INFINITY;
         }
         const float weight = exp2_fast(score - row[column].log_sum);
         d[0][n][i] = weight * (slope * stay - row[column].inner);

@@ -137,11 +137,12 @@ __device__ __forceinline__ void copy_tile_async(T* to, const T* from, std::int64
   constexpr int chunks = D / 8;
   static_assert(Rows * chunks % Threads == 0 && Threads % chunks == 0);
   const int c = int(threadIdx.x) % chunks, r0 = int(threadIdx.x) / chunks;
+  const T* row = from + r0 * step + c * 8;  // walks: addresses of all rows would be held in registers
+  if (c * 8 >= width) rows = 0;
 #pragma unroll
-  for (int i = 0; i < Rows * chunks / Threads; ++i) {
+  for (int i = 0; i < Rows * chunks / Threads; ++i, row += Threads / chunks * step) {
     const int r = r0 + i * (Threads / chunks);
-    const bool there = r < rows && c * 8 < width;
-    copy_async_16(to + r * D + ((c ^ (r & 7)) << 3), there ? from + r * step + c * 8 : from, there);
+    copy_async_16(to + r * D + ((c ^ (r & 7)) << 3), r < rows ? row : from, r < rows);
   }
 }
 
@@ -151,10 +152,17 @@ __device__ __forceinline__ void copy_tile_async(T* to, const T* from, std::int64
 template <int D>
 struct TileLane {
   int offset, chunk;
-  static __device__ TileLane rows() { return {(lane_index() & 15) * D, (lane_index() >> 4) ^ (lane_index() & 7)}; }
+  static __device__ TileLane rows() { return now({(lane_index() & 15) * D, (lane_index() >> 4) ^ (lane_index() & 7)}); }
   static __device__ TileLane columns() {
     const int lane = lane_index();
-    return {((lane & 7) + 8 * (lane >> 4)) * D, ((lane >> 3) & 1) ^ (lane & 7)};
+    return now({((lane & 7) + 8 * (lane >> 4)) * D, ((lane >> 3) & 1) ^ (lane & 7)});
+  }
+  // Addresses of all parts, made once before the loop over tiles, would take more registers than there are.
+  static __device__ __forceinline__ TileLane now(TileLane x) {
+#if defined(__CUDA_ARCH__)
+    asm volatile("" : "+r"(x.chunk));
+#endif
+    return x;
   }
   // The part whose first row is row0, a multiple of 8, and whose first column is 16 * part.
   template <class T>
@@ -202,6 +210,20 @@ __device__ __forceinline__ void multiply_weights(float (&o)[M][D / 8][4], const 
         mma<T>(o[m][2 * n], x[m], y[0], y[1]);
         mma<T>(o[m][2 * n + 1], x[m], y[2], y[3]);
       }
+    }
+  }
+}
+// Scores of 16 rows from row0 on against keys from k0 on: -inf of keys that do not exist, or come after the row where causal.
+template <int N>
+__device__ __forceinline__ void hide_keys(float (&s)[N][4], bool causal, int row0, int k0, int keys) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int later = row0 + lane_index() / 4 + 8 * i + 1;
+    const int end = (causal && later < keys ? later : keys) - k0 - 2 * (lane_index() % 4);
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      if (8 * n >= end) s[n][2 * i] = -INFINITY;
+      if (8 * n + 1 >= end) s[n][2 * i + 1] = -INFINITY;
     }
   }
 }
