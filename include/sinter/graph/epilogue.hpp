@@ -3,6 +3,7 @@
 // product, as soon as that is finished and while it is in the cache. Forward and backward are one node of the graph.
 #pragma once
 
+#include "sinter/graph/product_epilogue.hpp"
 #include "sinter/graph/record.hpp"
 
 namespace sinter {
@@ -27,8 +28,9 @@ struct EpilogueBackward {
       saved.backward(node, {inner, nullptr});
       if (back) back->run(node.name, node.outputs[0].grad);
     } else {
-      const Ref<TensorImpl> dz = empty_dense(dtype_of<Z>(), ShapeView(saved.shape), node.outputs[0].grad->device());
+      Ref<TensorImpl> dz = empty_dense(dtype_of<compute_t<Z>>(), ShapeView(saved.shape), node.outputs[0].grad->device());
       saved.backward(node, {inner, dz.get()});
+      if constexpr (is_reduced_float<Z>) dz = dense_clone(*dz, dtype_of<Z>());  // gradients are computed in float
       back->run(node.name, dz);
     }
   }
@@ -73,7 +75,10 @@ void assign_product(const Leaf<T, R>& out, const E& e, const Leaf<typename P::va
   start(space, R, out.impl->sizes);
   add_sources(space, Operands<E>(e).at, E::leaves);
   add_target(space, *out.impl);
-  if (!space.device.is_cpu() || !space.join_last(P::column_dims)) {  // on a device the epilogue is a pass of its own
+  if (!space.device.is_cpu() || !space.join_last(P::column_dims)) {  // a pass of its own, but for what a device's product does
+    if constexpr (std::is_same_v<T, typename P::value_type> && passes_epilogue<P>(0))
+      if (MatmulArgs own{}; !space.device.is_cpu() && z.data() == out.data() && is_product_epilogue<T>(e, z.impl, own))
+        return product.compute(out.data(), {}, own);
     product.compute(z.data(), {});
     return assign(out, e);
   }
