@@ -80,7 +80,7 @@ struct GruCell : cell::Gru<CellWords> {
 // h' of some units from their sums.
 template <class Cell, class T, class V>
 V cell_forward(Units<T> units, const StepForward<T>& s, const V* sum) {
-  V kept[Cell::columns], c, h_before, c_before;
+  V kept[Cell::columns], c(T(0)), h_before(T(0)), c_before(T(0));
   if constexpr (Cell::direct) h_before = units.load(s.h_before);
   if constexpr (Cell::has_c) c_before = units.load(s.c_before);
   const V h = Cell::forward(sum, h_before, c_before, kept, c);
@@ -91,7 +91,7 @@ V cell_forward(Units<T> units, const StepForward<T>& s, const V* sum) {
 // The gradients of their sums.
 template <class Cell, class T, class V>
 void cell_backward(Units<T> units, const StepBackward<T>& s, V* d) {
-  V kept[Cell::columns], h_before, c_before, c, dc, dh = units.load(s.dh) + units.load(s.dy);
+  V kept[Cell::columns], c(T(0)), h_before(T(0)), c_before(T(0)), dc(T(0)), dh = units.load(s.dh) + units.load(s.dy);
   for (int k = 0; k < Cell::columns; ++k) kept[k] = units.load(s.gates + k * s.hidden);
   if constexpr (Cell::direct) h_before = units.load(s.h_before);
   if constexpr (Cell::has_c) c_before = units.load(s.c_before), c = units.load(s.c), dc = units.load(s.dc);
