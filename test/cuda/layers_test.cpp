@@ -52,7 +52,7 @@ TEST_CASE("cuda: linear layers and activations") {
   manual_seed(1);
   same_layer(nn::Linear(20, 7), randn({5, 20}));
   same_layer(nn::Linear(20, 7), randn({3, 5, 20}));
-  same_layer(nn::Linear(20, 7, nn::LinearOptions().bias(false)), randn({33, 20}));
+  same_layer(nn::Linear(20, 7, false), randn({33, 20}));
   same_layer(nn::Sequential(nn::Linear(9, 16), nn::ReLU(), nn::Linear(16, 3), nn::Tanh()), randn({7, 9}));
   same_everywhere([](const auto& x, const auto& w) { return gelu(matmul(x, w)) * 2; }, 1e-4, 1e-5, randn({17, 9}), randn({9, 5}));
   same_everywhere([](const auto& x, const auto& w) { return matmul(x, w); }, 1e-4, 1e-5, randn({3, 17, 9}), randn({3, 9, 5}));

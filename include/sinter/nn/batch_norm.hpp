@@ -46,8 +46,15 @@ struct BatchNormOf : Module<BatchNormOf<T, Low, High>> {
     static_assert(X::rank >= Low && X::rank <= High, "sinter: BatchNorm1d takes (N, C) or (N, C, L), BatchNorm2d takes (N, C, H, W)");
     const bool batch = this->is_training() || !running_mean.defined();
     auto y = sinter::batch_norm(x, running_mean, running_var, weight, bias, BatchNormOptions(options).training(batch));
-    if (this->is_training() && num_batches_tracked.defined()) ++*num_batches_tracked.data();
+    if (this->is_training() && num_batches_tracked.defined()) count();
     return y;
+  }
+
+ private:
+  void count() const {
+    std::int64_t* n = num_batches_tracked.data();
+    if (const Device d = num_batches_tracked.device(); d.is_cpu()) ++*n;
+    else add_on_device(n, n, scalar_of<std::int64_t>(1, d)->data, DType::int64, 1);
   }
 };
 template <class T>

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "sinter/device/index.hpp"
 #include "sinter/graph/epilogue.hpp"
 #include "sinter/tensor/layout.hpp"
 
@@ -50,6 +51,7 @@ struct MoveBackward {
 [[gnu::cold]] inline Ref<TensorImpl> moved(const Ref<TensorImpl>& t, Device d) {
   if (!d.is_cpu()) backend_of("to", d);
   Ref<TensorImpl> there = dense_clone(*t, t->dtype, d);
+  if (d.is_cpu()) check_indices_on_device();  // nothing is known of those before
   if (is_grad_enabled() && records_grad(t)) set_history(there, make_node("to", MoveBackward{Edge(t)}), 0);
   return there;
 }

@@ -53,11 +53,11 @@ __global__ void __launch_bounds__(attention_threads) attention_forward(Attention
         top = s[i][j] > top ? s[i][j] : top;
       }
       top = row_max(top);
-      const C shift = top == C(-INFINITY) ? C(0) : top, keep = exp_of(greatest[i] - shift);  // no key seen: inf - inf
+      const C shift = top == C(-INFINITY) ? C(0) : top, keep = attention_exp(greatest[i] - shift);  // no key seen: inf - inf
       greatest[i] = top;
       C total = 0;
 #pragma unroll
-      for (int j = 0; j < B; ++j) total += s[i][j] = exp_of(s[i][j] - shift);
+      for (int j = 0; j < B; ++j) total += s[i][j] = attention_exp(s[i][j] - shift);
       sum[i] = sum[i] * keep + total;
 #pragma unroll
       for (int n = 0; n < D / 64; ++n)
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(attention_threads) attention_forward(Attention
     const int q = q0 + tile_y() + 16 * i;
     inverse[i] = total == 0 ? C(0) : 1 / total;
     if (a.log_sum && tile_x() == 0 && q < targets)
-      static_cast<C*>(a.log_sum)[(at.batch * a.heads + at.head) * targets + q] = total == 0 ? C(INFINITY) : greatest[i] + log_of(total);
+      static_cast<C*>(a.log_sum)[(at.batch * a.heads + at.head) * targets + q] = total == 0 ? C(INFINITY) : greatest[i] + attention_log(total);
   }
   store_tile<D>(HeadRows(a.out, a.dtype, at.batch, at.head, targets, a.value_width), q0, out, inverse);
 }

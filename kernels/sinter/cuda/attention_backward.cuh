@@ -49,7 +49,7 @@ __device__ __forceinline__ void differentiate(const AttentionArgs& a, const Atte
       const auto [q, k] = pair(i, j);
       const C term = masked ? weight_at<B>(room, i, j) : C(0);
       const bool seen = q < int(a.targets) && k < int(a.sources) && !(a.causal && k > q) && term != C(-INFINITY);
-      s[i][j] = seen ? exp_of(s[i][j] * C(a.scale) + term - static_cast<const C*>(a.log_sum)[rows + q]) : C(0);
+      s[i][j] = seen ? attention_exp(s[i][j] * C(a.scale) + term - static_cast<const C*>(a.log_sum)[rows + q]) : C(0);
     }
   if (drops) make_weights<A, B>(room, [&](int i, int j) { return drop(pair(i, j).q, pair(i, j).k); });
 #pragma unroll

@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(128) direct_weight(const ConvProduct<T> a) {
 #pragma unroll
   for (int t = 0; t < taps; ++t) {
     const int i = (tap0 + t) / p.w.kernel, j = (tap0 + t) % p.w.kernel;
-    down[t] = tap0 + t < area ? i * p.h.dilation - p.h.pad : nowhere;
+    down[t] = tap0 + t < area ? i * p.h.dilation - p.h.pad : no_place;
     right[t] = j * p.w.dilation - p.w.pad;
   }
   const T* source = a.source + (group * a.source_group + std::int64_t(c) * p.source_plane);

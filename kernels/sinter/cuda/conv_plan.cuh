@@ -36,7 +36,7 @@ struct Place {
   int other;         // into the left operand or the result
 };
 // Added to any place it is above the image.
-constexpr int nowhere = -(1 << 30);
+constexpr int no_place = -(1 << 30);
 
 struct ConvPlan {
   ConvAxis h, w;

@@ -66,11 +66,11 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks) implicit_product(
 
   const auto tabulate = [&](int c) {
     const int k = task.begin + c * chunk + thread;
-    if (thread < chunk) depth_at[c & 1][thread] = k >= task.end ? Place{0, nowhere, 0, -1} : task.place(a.plan, k, !weight);
+    if (thread < chunk) depth_at[c & 1][thread] = k >= task.end ? Place{0, no_place, 0, -1} : task.place(a.plan, k, !weight);
   };
   if (thread < columns) {
     const int n = task.column0 + thread;
-    column_at[thread] = n >= task.columns ? Place{0, nowhere, 0, -1} : task.place(a.plan, n, weight);
+    column_at[thread] = n >= task.columns ? Place{0, no_place, 0, -1} : task.place(a.plan, n, weight);
   }
   tabulate(0);
   __syncthreads();
