@@ -13,7 +13,14 @@ namespace cpu {
 // greater ? v : best, lane by lane; spelt out, since nvcc's front end fails on the operator where types depend on a parameter.
 template <class Indices, class V>
 SINTER_HOST V select(Indices greater, V v, V best) {
-  return lane::bits<V>((lane::bits<Indices>(v) & greater) | (lane::bits<Indices>(best) & ~greater));
+  const auto bits = [](const V& x) {  // not lane::bits(), which is device code to nvcc, where vectors are not allowed
+    Indices i;
+    std::memcpy(&i, &x, sizeof i);
+    return i;
+  };
+  const Indices chosen = (bits(v) & greater) | (bits(best) & ~greater);
+  std::memcpy(&best, &chosen, sizeof best);
+  return best;
 }
 
 // The greatest of each window of one plane and its place there. NaN is greater than everything, the first of equals wins; a
