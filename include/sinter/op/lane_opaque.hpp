@@ -94,6 +94,8 @@ template <class T, int N, class F>
 Lanes<T, N> each_lane(Lanes<T, N>, Lanes<T, N>, F);
 template <int B, int N>
 bool any(Mask<B, N>);
+template <class T, int N>
+Vector<T, N> at_least(Vector<T, N>, Vector<T, N>);
 
 // The functions of analysis.
 template <class T, int N>
