@@ -31,29 +31,29 @@ inline double median(std::vector<double> v) {
 
 inline int batches = 9;  // main.cpp takes fewer for --growth, whose steps take seconds
 constexpr double warm_up_s = 0.3, batch_s = 0.06;
+inline void (*finish)() = nullptr;  // waits for what calls have left to a device; ends a batch
 
 // The median over batches of the time of one call. A batch has as many calls as make it long enough for the clock;
 // restart() comes before each batch of 20 or more, outside of what is timed.
 template <class F, class G>
 double milliseconds(F&& call, G&& restart) {
+  const auto batch = [&](long n) {
+    const double start = now();
+    for (long i = 0; i < n; ++i) call();
+    if (finish) finish();
+    return now() - start;
+  };
   const double begin = now();
-  do call();
+  do batch(1);
   while (now() - begin < warm_up_s);
   long calls = 1;
   double took = 0;
-  for (;; calls *= 2) {
-    const double start = now();
-    for (long i = 0; i < calls; ++i) call();
-    took = now() - start;
-    if (took >= batch_s / 2) break;
-  }
+  while ((took = batch(calls)) < batch_s / 2) calls *= 2;
   calls = std::max(1L, long(double(calls) * batch_s / took + 0.999));
   std::vector<double> times;
   for (int b = 0; b < batches; ++b) {
     if (calls >= 20) restart();
-    const double start = now();
-    for (long i = 0; i < calls; ++i) call();
-    times.push_back((now() - start) / double(calls) * 1e3);
+    times.push_back(batch(calls) / double(calls) * 1e3);
   }
   return median(times);
 }

@@ -127,8 +127,9 @@ def milliseconds(call, restart=None, finish=None):
     return sorted(times)[BATCHES // 2]
 
 
-def main(peer, workloads, args, growth={}):
-    """workloads, and those of growth, which run only where they are named: name -> function that returns (ms, checks)."""
+def main(peer, workloads, args, growth={}, catch=False):
+    """workloads, and those of growth, which run only where they are named: name -> function that returns (ms, checks), and a
+    dict of more to be said where there is more. catch: what one raises is reported, and the others run."""
     global BATCHES
     known = {**workloads, **growth}
     idle = round(peak_mb(), 1)  # after the imports
@@ -137,7 +138,14 @@ def main(peer, workloads, args, growth={}):
             print(json.dumps({"workload": name, "peer": peer, "missing": "no such workload here"}), flush=True)
             continue
         BATCHES = 5 if name in growth else 9
-        ms, check = known[name]()
+        try:
+            ms, check, *more = known[name]()
+        except Exception as problem:
+            if not catch:
+                raise
+            print(json.dumps({"workload": name, "peer": peer, "missing": f"{type(problem).__name__}: {problem}"[:300]}), flush=True)
+            continue
         line = {"workload": name, "peer": peer, "threads": args.threads, "ms": float(f"{ms:.6g}"), "peak_mb": round(peak_mb(), 1),
                 "idle_mb": idle}
-        print(json.dumps({**line, "check": [float(f"{c:.9g}") if math.isfinite(c) else None for c in check]}), flush=True)
+        print(json.dumps({**line, "check": [float(f"{c:.9g}") if math.isfinite(c) else None for c in check],
+                          **(more[0] if more else {})}), flush=True)

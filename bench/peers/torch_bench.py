@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The workloads in PyTorch, eager or compiled. Usage: torch_bench.py [--mode eager|compile] [--workload ...] [--threads N]"""
+"""The workloads in PyTorch, eager or compiled. Usage: torch_bench.py [--mode eager|compile] [--device cpu|cuda]
+[--workload ...] [--threads N]. On CUDA a training step has a second figure, "graph": captured and replayed."""
 import argparse
 import common
 
 parser = argparse.ArgumentParser(parents=[common.threads_parser])
 parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 args = parser.parse_args()
 common.limit_threads(args.threads)
 
@@ -13,6 +15,9 @@ import torch.nn.functional as F
 import torch_nets as nets
 
 torch.set_num_threads(args.threads)
+cuda = args.device == "cuda"
+torch.backends.cudnn.allow_tf32 = False  # products of floats are exact, in convolutions as in matrix products
+wait = torch.cuda.synchronize if cuda else None
 
 
 def compiled(function):
@@ -20,22 +25,22 @@ def compiled(function):
 
 
 def normal(name, *shape):
-    return torch.from_numpy(common.normal(name, shape))
+    return torch.from_numpy(common.normal(name, shape)).to(args.device)
 
 
 def labels(name, shape, classes):
-    return torch.from_numpy(common.labels(name, shape, classes))
+    return torch.from_numpy(common.labels(name, shape, classes)).to(args.device)
 
 
 def digests(*tensors):
-    return [number for t in tensors for number in common.digest(t.detach().numpy())]
+    return [number for t in tensors for number in common.digest(t.detach().cpu().numpy())]
 
 
 def forward(function, *inputs):
     """No gradients."""
     f = compiled(function)
     with torch.inference_mode():
-        ms = common.milliseconds(lambda: f(*inputs))
+        ms = common.milliseconds(lambda: f(*inputs), finish=wait)
         return ms, digests(f(*inputs))
 
 
@@ -50,18 +55,20 @@ def gradients(function, upstream, *inputs):
         y.backward(upstream)
         return y
 
-    ms = common.milliseconds(call)
+    ms = common.milliseconds(call, finish=wait)
     return ms, digests(call(), *(x.grad for x in leaves if x.grad is not None))
 
 
 def train(net, loss_of, make_optimizer, *data):
     """loss_of(net, *data) -> loss."""
-    start = {name: common.parameter(name, tuple(p.shape)) for name, p in net.named_parameters()} if small(net) else None
+    net.to(args.device)
+    start = {name: torch.from_numpy(common.parameter(name, tuple(p.shape))).to(args.device)
+             for name, p in net.named_parameters()} if cuda or small(net) else None
 
     @torch.no_grad()
     def restart():
         for name, p in net.named_parameters():
-            p.copy_(torch.from_numpy(start[name] if start else common.parameter(name, tuple(p.shape))))
+            p.copy_(start[name] if start else torch.from_numpy(common.parameter(name, tuple(p.shape))))
 
     restart()
     opt = make_optimizer(net.parameters())
@@ -75,12 +82,40 @@ def train(net, loss_of, make_optimizer, *data):
         return loss
 
     losses = [step().item() for _ in range(3)]
-    checks = losses + common.digest(*(p.detach().numpy() for p in net.parameters()))
-    ms = common.milliseconds(step, restart)
+    checks = losses + common.digest(*(p.detach().cpu().numpy() for p in net.parameters()))
+    ms = common.milliseconds(step, restart, wait)
     if args.mode == "compile":  # the optimizer can be compiled, too: whichever is faster
         update = compiled(opt.step)
-        ms = min(ms, common.milliseconds(lambda: step(update), restart))
-    return ms, checks
+        ms = min(ms, common.milliseconds(lambda: step(update), restart, wait))
+    return (ms, checks, graph_of(net, forward, make_optimizer, data, restart)) if cuda else (ms, checks)
+
+
+def graph_of(net, forward, make_optimizer, data, restart):
+    """{"graph": the milliseconds of a step that is captured and replayed}, or why there are none."""
+    try:
+        opt = make_optimizer(net.parameters())
+        for group in opt.param_groups:
+            if "capturable" in group:
+                group["capturable"] = True
+
+        def step():
+            opt.zero_grad(set_to_none=True)
+            forward(*data).backward()
+            opt.step()
+
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        opt.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graph):
+            step()
+        return {"graph": float(f"{common.milliseconds(graph.replay, restart, wait):.6g}")}
+    except Exception as problem:
+        return {"no_graph": f"{type(problem).__name__}: {problem}"[:300]}
 
 
 def small(net):
@@ -116,6 +151,7 @@ def infer_b1():
     with torch.no_grad():
         for name, p in net.named_parameters():
             p.copy_(torch.from_numpy(common.parameter(name, tuple(p.shape))))
+    net.to(args.device)
     return forward(net, normal("x", 1, 784))
 
 
@@ -153,4 +189,4 @@ workloads = {
     "gpt_char_step": gpt,
 }
 growth = {f"gpt_char_step_{what}{n}": lambda what=what, n=n: gpt(**{what: n}) for what in "bw" for n in (2, 4)}
-common.main(f"torch {torch.__version__.split('+')[0]} {args.mode}", workloads, args, growth)
+common.main(f"torch {torch.__version__.split('+')[0]} {args.mode}", workloads, args, growth, catch=cuda)

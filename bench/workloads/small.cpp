@@ -24,7 +24,7 @@ struct Mlp : nn::Module<Mlp> {
 
 void mlp_inference(Run& run) {
   Mlp net;
-  set_parameters(net);
+  prepare(net);
   const Tensor<float, 2> x = input("x", {1, 784});
   NoGradGuard no_grad;
   const auto call = [&]() -> Tensor<float, 2> { return net(x); };
