@@ -16,7 +16,8 @@ template <class T, int R>
 void check_batch_norm(const Shape<R>& sizes) {
   CAPTURE(ShapeView(sizes), name_of(dtype_of<T>()));
   const std::int64_t c = sizes[1];
-  const auto x = eval(randn<double>(sizes) * 2 + 3), w = randn<double>({c}), b = randn<double>({c}), mean = randn<double>({c}), var = eval(rand<double>({c}) + 0.5);
+  const auto x = eval(randn<double>(sizes) * 2 + 3);
+  const Tensor<double, 1> w = randn<double>({c}), b = randn<double>({c}), mean = randn<double>({c}), var = rand<double>({c}) + 0.5;
   const double n = double(sizes.numel()) / double(std::max<std::int64_t>(c, 1)), scale = 2 + std::sqrt(n);
   for (const bool training : {true, false}) {
     const auto norm = [&](const auto& t, const auto& gain, const auto& shift, Device d) {

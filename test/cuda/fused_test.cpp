@@ -28,7 +28,7 @@ TEST_CASE("cuda: gelu_tanh(x*a + b) * c, one kernel forward and one backward, in
   run(float());
   run(double());
   run(bfloat16());
-  run(half());
+  run(sinter::half());
 }
 
 TEST_CASE("cuda: sums are bit for bit the same each time and under every schedule") {

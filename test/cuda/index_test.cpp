@@ -86,7 +86,7 @@ TEST_CASE("rows are summed by index, whatever the runs") {
     }
   check_add_rows<double>(1, 1, 33, 100, 0, false, -1);
   check_add_rows<bfloat16>(3, 4, 5, 90, 3, true, -1);
-  check_add_rows<half>(1, 4, 5, 90, 3, false, -1);
+  check_add_rows<sinter::half>(1, 4, 5, 90, 3, false, -1);
   check_add_rows<std::int64_t>(1, 9, 1, 300, 3, true, -1);
   check_add_rows<std::int32_t>(1, 9, 2, 300, 3, true, -1);
   check_add_rows<std::uint8_t>(1, 200, 1, 300, 1, true, -1);

@@ -16,7 +16,7 @@ auto some(const std::int64_t (&sizes)[N]) { return eval(to<T>(randn<float>(sizes
 
 // What products of bfloat16 and half agree in: their last bit.
 template <class T>
-double close() { return std::is_same_v<T, double> ? 1e-12 : std::is_same_v<T, float> ? 1e-5 : std::is_same_v<T, half> ? 2e-3 : 1.6e-2; }
+double close() { return std::is_same_v<T, double> ? 1e-12 : std::is_same_v<T, float> ? 1e-5 : std::is_same_v<T, sinter::half> ? 2e-3 : 1.6e-2; }
 
 template <class T>
 void products() {
@@ -80,7 +80,7 @@ TEST_CASE("cuda: matmul of float and double", "[cuda][matmul]") {
 TEST_CASE("cuda: matmul of bfloat16 and half", "[cuda][matmul]") {
   manual_seed(2);
   products<bfloat16>();
-  products<half>();
+  products<sinter::half>();
 }
 TEST_CASE("cuda: linear with its epilogues", "[cuda][matmul]") {
   manual_seed(3);

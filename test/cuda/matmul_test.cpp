@@ -112,7 +112,7 @@ void check(const Problem& p, unsigned seed = 1, bool schedules = true) {
   if (!got.empty()) std::memcpy(got.data(), bytes.data(), bytes.size());
 
   const double eps = std::is_same_v<compute_t<T>, double> ? 1e-15 : is_floating<T> ? 1.2e-7 : 0;
-  const double round = std::is_same_v<T, bfloat16> ? 1.0 / 256 : std::is_same_v<T, half> ? 1.0 / 2048 : eps;
+  const double round = std::is_same_v<T, bfloat16> ? 1.0 / 256 : std::is_same_v<T, sinter::half> ? 1.0 / 2048 : eps;
   std::vector<char> written(before.here.size());
   for (std::int64_t i = 0; i < p.batch; ++i)
     for (std::int64_t r = 0; r < p.m; ++r)
@@ -167,7 +167,7 @@ TEST_CASE("matmul on the device: random shapes and layouts", "[cuda][matmul]") {
     switch (i % 6) {
       case 0: check<double>(p, i); break;
       case 1: check<bfloat16>(p, i); break;
-      case 2: check<half>(p, i); break;
+      case 2: check<sinter::half>(p, i); break;
       case 3: check<std::int64_t>(p, i); break;
       case 4: check<std::int32_t>(p, i); break;
       default: check<float>(p, i); break;
@@ -199,7 +199,7 @@ TEST_CASE("matmul on the device: products with a vector", "[cuda][matmul]") {
       check<float>({37, 1, k, 2, lie, Lie::rows});
       check<float>({1, 45, k, 1, Lie::rows, lie});
       check<bfloat16>({1, 33, k, 2, Lie::both, lie});
-      check<half>({40, 1, k, 1, lie, Lie::both});
+      check<sinter::half>({40, 1, k, 1, lie, Lie::both});
       check<double>({1, 1, k, 3, lie, lie});
     }
   check<float>({64, 1, 4096, 1, Lie::rows, Lie::rows, Lie::rows, true});
@@ -218,7 +218,7 @@ TEST_CASE("matmul on the device: epilogues", "[cuda][matmul]") {
         check<bfloat16>(p);
         p.batch = 1, p.add = e == E::none || e == E::relu, p.c = Lie::padded_rows;
         check<double>(p);
-        check<half>(p);
+        check<sinter::half>(p);
       }
 }
 

@@ -44,7 +44,7 @@ void require_close(const A& there, const B& here, double rtol, double atol) {
 // How far results may be apart that were computed in T.
 template <class T>
 double tolerance() {
-  return std::is_same_v<T, double> ? 1e-12 : std::is_same_v<T, float> ? 2e-6 : std::is_same_v<T, half> ? 2e-3 : 2e-2;
+  return std::is_same_v<T, double> ? 1e-12 : std::is_same_v<T, float> ? 2e-6 : std::is_same_v<T, sinter::half> ? 2e-3 : 2e-2;
 }
 
 // A leaf of the graph with the same values there.

@@ -42,7 +42,7 @@ TEST_CASE("sorts on a device are the CPU's, ties and NaNs included") {
   check_order(randn({300}));
   check_order(few_values<float>(9, 40));
   check_order(few_values<double>(9, 40));
-  check_order(few_values<half>(9, 40));
+  check_order(few_values<sinter::half>(9, 40));
   check_order(few_values<bfloat16>(3, 70));
   check_order(few_values<std::uint8_t>(9, 40));
   check_order(randint(-1000, 1000, {6, 30}));
@@ -55,7 +55,7 @@ TEST_CASE("sorts on a device are the CPU's, ties and NaNs included") {
   for (int i = 0; i < 100; ++i) x.data()[(i * 7) % 132] = odd[i % 9];
   check_order(x);
   check_order(materialize(to<double>(x)));
-  check_order(materialize(to<half>(x)));
+  check_order(materialize(to<sinter::half>(x)));
   REQUIRE(argsort(zeros({0, 3}, card), 0).numel() == 0);
   REQUIRE(topk(randn({3, 5}, card), 0).values.numel() == 0);
   auto a = randn({6, 5}).requires_grad_();

@@ -15,7 +15,7 @@ using namespace sinter;
 inline constexpr Device gpu = Device::cuda();
 
 template <class T>
-inline constexpr double epsilon = std::is_same_v<T, double> ? 1e-15 : std::is_same_v<T, float> ? 6e-8 : std::is_same_v<T, half> ? 1e-3 : 8e-3;
+inline constexpr double epsilon = std::is_same_v<T, double> ? 1e-15 : std::is_same_v<T, float> ? 6e-8 : std::is_same_v<T, sinter::half> ? 1e-3 : 8e-3;
 
 template <class T, int R>
 void append(std::vector<double>& to, const Tensor<T, R>& t) {
@@ -66,7 +66,7 @@ void check(F&& f, double within, double scale, const Tensor<double, R>&... in) {
 }
 template <class F>
 void check_all(F&& f, double within, double scale, const Tensor<double, 2>& in) {
-  check<float>(f, within, scale, in), check<double>(f, within, scale, in), check<half>(f, within, scale, in), check<bfloat16>(f, within, scale, in);
+  check<float>(f, within, scale, in), check<double>(f, within, scale, in), check<sinter::half>(f, within, scale, in), check<bfloat16>(f, within, scale, in);
 }
 
 }  // namespace reference

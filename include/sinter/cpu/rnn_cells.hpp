@@ -64,17 +64,17 @@ template <class Op>
 struct ElmanCell : cell::Elman<Op> {
   static constexpr RecurrentKind kind = std::is_same_v<Op, op::Relu> ? RecurrentKind::rnn_relu : RecurrentKind::rnn_tanh;
   static constexpr int per = 4;
-  static constexpr GateRun input[] = {{0, 0, 1}};
+  static constexpr GateRun input[1] = {{0, 0, 1}};  // nvcc does not count for itself in a template
 };
 struct LstmCell : cell::Lstm<CellWords> {
   static constexpr RecurrentKind kind = RecurrentKind::lstm;
   static constexpr int per = 1;
-  static constexpr GateRun input[] = {{0, 0, 4}};
+  static constexpr GateRun input[1] = {{0, 0, 4}};
 };
 struct GruCell : cell::Gru<CellWords> {
   static constexpr RecurrentKind kind = RecurrentKind::gru;
   static constexpr int per = 1;
-  static constexpr GateRun input[] = {{0, 2, 1}, {1, 0, 2}};
+  static constexpr GateRun input[2] = {{0, 2, 1}, {1, 0, 2}};
 };
 
 // h' of some units from their sums.
