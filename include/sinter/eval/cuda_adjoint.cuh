@@ -21,7 +21,8 @@ struct Delivery {
 template <int S, int K>
 struct AdjointWalk {
   Origin<S> from;
-  Index<S + K> outer;  // the row; the last K operands are the gradients
+  Index<S> in_row;   // where a row's operands lie,
+  Index<K> out_row;  // and its gradients
   Delivery gradient[K];
   std::int64_t inner, rows, rows_per_tile, packs;
   int tiles;  // along a row
@@ -129,10 +130,10 @@ __device__ __forceinline__ void deliver_sums(const Delivery& d, C (&sum)[V], uns
   }
 }
 
-template <class W, class G, int V, int S, int... I>
+template <class W, class G, int... I>
 __device__ __forceinline__ void deliver_all(const W& w, const std::int64_t* offset, std::int64_t j, std::int64_t row, std::int64_t tile, const G& g, G& sum,
                                             int count, bool leader, std::integer_sequence<int, I...>) {
-  (deliver(w.gradient[I], offset[S + I], j, row, tile, w.tiles, g.template of<I>(), sum.template of<I>(), count, w.width, leader), ...);
+  (deliver(w.gradient[I], offset[I], j, row, tile, w.tiles, g.template of<I>(), sum.template of<I>(), count, w.width, leader), ...);
 }
 template <class W, class G, int... I>
 __device__ __forceinline__ void deliver_all_sums(const W& w, G& sum, unsigned char* memory, std::int64_t j, std::int64_t row_tile, std::integer_sequence<int, I...>) {
@@ -148,7 +149,7 @@ template <class P, class Up>
 inline constexpr unsigned read_by_backward = plan::needed_leaves<P>(Up::needs_value);
 
 template <class P, class Up, int V>
-__global__ void __launch_bounds__(256) adjoint_kernel(const P plan, const Up up, const AdjointWalk<P::leaves + Up::sources, P::leaves> w) {
+__global__ void __launch_bounds__(256, 2) adjoint_kernel(const P plan, const Up up, const AdjointWalk<P::leaves + Up::sources, P::leaves> w) {
 #if SINTER_DEVICE_CODE
   constexpr int K = P::leaves, S = K + Up::sources;
   using R = typename RegistersFor<V, typename P::leaf_types>::type;
@@ -160,25 +161,42 @@ __global__ void __launch_bounds__(256) adjoint_kernel(const P plan, const Up up,
   const std::int64_t pack = tile * w.width + x, j = pack * V;
   const std::int64_t row0 = row_tile * w.rows_per_tile, row1 = row0 + w.rows_per_tile < w.rows ? row0 + w.rows_per_tile : w.rows;
   const int whole = pack >= w.packs ? 0 : w.inner - j < V ? int(w.inner - j) : V;
-  R sum;
+  R sum, still, in, next;
+  U upstream, following;
   clear<R, V>(sum, leaves);
+  {
+    std::int64_t zero[S];
+#pragma unroll
+    for (int k = 0; k < S; ++k) zero[k] = 0;
+    Loader<R, V, S, read_by_backward<P, Up>, S> once{still, w.from, zero, j, whole, whole > 0 ? w.from.still : 0u};
+    each_leaf(plan, once);
+  }
+  const auto load = [&](R& to, U& up_to, std::int64_t row) {
+    to = still;
+    if (row >= row1 || whole == 0) return;
+    std::int64_t offset[S];
+#pragma unroll
+    for (int k = 0; k < S; ++k) offset[k] = 0;
+    w.in_row.locate(std::uint32_t(row), offset);
+    Loader<R, V, S, read_by_backward<P, Up>, S> loader{to, w.from, offset, j, whole, ~w.from.still};
+    each_leaf(plan, loader);
+#pragma unroll
+    for (int u = 0; u < Up::sources; ++u)
+      load_pack<typename Up::type, V>(up_to.lane[u], w.from.source[K + u] + offset[K + u] + j * w.from.step[K + u] * std::int64_t(sizeof(typename Up::type)),
+                                      w.from.step[K + u], whole, (w.from.aligned >> (K + u)) & 1u);
+  };
+  load(in, upstream, row0 + y);
   for (std::int64_t first = row0; first < row1; first += others) {
     const std::int64_t row = first + y;
     const int count = row < row1 ? whole : 0;
-    R in, gradient;
-    U upstream;
+    load(next, following, row + others);  // on its way while this row is computed
+    R gradient;
     clear<R, V>(gradient, leaves);
-    std::int64_t offset[S + K];
+    std::int64_t offset[K];
 #pragma unroll
-    for (int k = 0; k < S + K; ++k) offset[k] = 0;
+    for (int k = 0; k < K; ++k) offset[k] = 0;
     if (count > 0) {
-      w.outer.locate(std::uint32_t(row), offset);
-      Loader<R, V, S, read_by_backward<P, Up>, S + K> loader{in, w.from, offset, j, count};
-      each_leaf(plan, loader);
-#pragma unroll
-      for (int u = 0; u < Up::sources; ++u)
-        load_pack<typename Up::type, V>(upstream.lane[u], w.from.source[K + u] + offset[K + u] + j * w.from.step[K + u] * std::int64_t(sizeof(typename Up::type)),
-                                        w.from.step[K + u], count, (w.from.aligned >> (K + u)) & 1u);
+      w.out_row.locate(std::uint32_t(row), offset);
 #pragma unroll
       for (int v = 0; v < V; ++v) {
         const GradientLane<R, U, K> lane{in, upstream, v};
@@ -187,7 +205,9 @@ __global__ void __launch_bounds__(256) adjoint_kernel(const P plan, const Up up,
         plan.adjoint(tape, up.gradient(lane, plan::result_of(tape)), sink);
       }
     }
-    deliver_all<decltype(w), R, V, S>(w, offset, j, row, tile, gradient, sum, count, x == 0 && row < row1, leaves);
+    deliver_all(w, offset, j, row, tile, gradient, sum, count, x == 0 && row < row1, leaves);
+    in = next;
+    upstream = following;
   }
   deliver_all_sums(w, sum, memory, j, row_tile, leaves);
 #endif
@@ -293,14 +313,14 @@ void launch_adjoint(Space& space, const void* adjoint) {
     d.step = space.target[t].stride[last];
     d.aligned = is_aligned(space.target[t], space.rank, V);
   }
-  w.outer.rank = last;
+  w.in_row.rank = w.out_row.rank = last;
   std::int64_t image[max_rank], dense = w.inner;  // strides of a whole image
   for (int d = last - 1; d >= 0; --d) {
     image[d] = dense;
     dense *= space.size[d];
-    w.outer.size[d] = Divider(space.size[d]);
-    for (int k = 0; k < S; ++k) w.outer.step[d][k] = space.source[k].stride[d] * space.source[k].bytes;
-    for (int t = 0; t < K; ++t) w.outer.step[d][S + t] = space.target[t].stride[d] * space.target[t].bytes;
+    w.in_row.size[d] = w.out_row.size[d] = Divider(space.size[d]);
+    for (int k = 0; k < S; ++k) w.in_row.step[d][k] = space.source[k].stride[d] * space.source[k].bytes;
+    for (int t = 0; t < K; ++t) w.out_row.step[d][t] = space.target[t].stride[d] * space.target[t].bytes;
   }
   for (int i = 0; i < folds; ++i) {
     const int t = folded[i].target;
@@ -309,7 +329,7 @@ void launch_adjoint(Space& space, const void* adjoint) {
     if (d.how != Deliver::store) continue;
     d.step = 1;
     d.aligned = w.inner % V == 0;
-    for (int k = 0; k < last; ++k) w.outer.step[k][S + t] = image[k] * space.target[t].bytes;
+    for (int k = 0; k < last; ++k) w.out_row.step[k][t] = image[k] * space.target[t].bytes;
   }
   SINTER_LAUNCH(name_of_plan<P>(), (adjoint_kernel<P, Up, V>), unsigned(row_tiles * w.tiles), 256, 0, a.plan, a.up, w);
 

@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(256) reduce_kernel(const P plan, const ReduceW
       }
       const int count = w.inner - j < V ? int(w.inner - j) : V;
       R in;
-      Loader<R, V, S, ~0u, (S > 0 ? S : 1)> loader{in, w.from, offset, j, count};
+      Loader<R, V, S, ~0u, (S > 0 ? S : 1)> loader{in, w.from, offset, j, count, ~0u};
       each_leaf(plan, loader);
 #pragma unroll
       for (int v = 0; v < V; ++v)

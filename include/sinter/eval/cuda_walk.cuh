@@ -31,6 +31,11 @@ struct Index {
 
   // Adds to `offset` where element i lies.
   __device__ __forceinline__ void locate(std::uint32_t i, std::int64_t (&offset)[Operands > 0 ? Operands : 1]) const {
+    if (rank == 1) {
+#pragma unroll
+      for (int k = 0; k < Operands; ++k) offset[k] += std::int64_t(i) * step[0][k];
+      return;
+    }
     for (int d = rank - 1; d >= 0; --d) {
       const std::uint32_t q = d > 0 ? size[d].divide(i) : 0u, at = i - q * size[d].d;
 #pragma unroll
@@ -165,6 +170,7 @@ struct Origin {
   const char* source[S > 0 ? S : 1];
   std::int64_t step[S > 0 ? S : 1];  // elements from one to the next
   unsigned aligned;                  // sources that may be read 16 bytes at a time, as bits
+  unsigned still;                    // sources that are the same in every row
 };
 
 // Loads the leaves that are wanted (as bits).
@@ -175,11 +181,13 @@ struct Loader {
   const std::int64_t (&offset)[Offsets];  // of the row, in bytes
   std::int64_t j;
   int count;
+  unsigned which;  // of the sources now
   template <class T, int I>
   __device__ __forceinline__ void leaf() {
     if constexpr ((Wanted >> I) & 1u)  // others may be empty handles
-      load_pack<T, V>(to.template of<I>(), from.source[I] + offset[I] + j * from.step[I] * std::int64_t(sizeof(T)), from.step[I], count,
-                      (from.aligned >> I) & 1u);
+      if ((which >> I) & 1u)
+        load_pack<T, V>(to.template of<I>(), from.source[I] + offset[I] + j * from.step[I] * std::int64_t(sizeof(T)), from.step[I], count,
+                        (from.aligned >> I) & 1u);
   }
 };
 
@@ -207,7 +215,10 @@ Origin<S> origin_of(const Space& s, int vector) {
     const std::int64_t bytes = std::int64_t(vector) * s.source[k].bytes, unit = bytes > 16 ? 16 : bytes;
     bool aligned = reinterpret_cast<std::uintptr_t>(s.source[k].data) % std::uint64_t(unit) == 0;
     for (int d = 0; d < last; ++d) aligned = aligned && (s.source[k].stride[d] * s.source[k].bytes) % unit == 0;
+    bool still = true;
+    for (int d = 0; d < last; ++d) still = still && s.source[k].stride[d] == 0;
     if (aligned) o.aligned |= 1u << k;
+    if (still && last > 0) o.still |= 1u << k;
   }
   return o;
 }

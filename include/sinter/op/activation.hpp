@@ -124,7 +124,7 @@ struct Selu {
 struct Sigmoid {
   static constexpr const char* name = "sigmoid";
   template <class T>
-  SINTER_HD static T f(T x) { return T(1) / (T(1) + exp(-x)); }
+  SINTER_HD static T f(T x) { return inverse(T(1) + exp(-x)); }
   template <class T>
   SINTER_HD static T dy(T y) { return y * (T(1) - y); }
 };
@@ -134,7 +134,7 @@ struct LogSigmoid {
   template <class T>
   SINTER_HD static T f(T x) { return where(x > T(0), T(0), x) - log1p(exp(-abs(x))); }
   template <class T>
-  SINTER_HD static T dx(T x) { return T(1) / (T(1) + exp(x)); }
+  SINTER_HD static T dx(T x) { return inverse(T(1) + exp(x)); }
 };
 
 // log(1 + exp(beta x)) / beta, and x itself where beta x exceeds the threshold.
@@ -212,7 +212,7 @@ struct GeluTanh {
   template <class T>
   SINTER_HD static T flat_square(T x) { return where(x * x > T(100), T(100), x * x); }  // saturated beyond, to the last bit
   template <class T>
-  SINTER_HD static T gate(T x, T x2) { return T(1) / (T(1) + exp(x * (T(-k1) - T(k3) * x2))); }
+  SINTER_HD static T gate(T x, T x2) { return inverse(T(1) + exp(x * (T(-k1) - T(k3) * x2))); }
 };
 
 }  // namespace op

@@ -57,6 +57,15 @@ SINTER_HD T erf(T x) { return std::erf(x); }
 template <class T>
 SINTER_HD T erfc(T x) { return std::erfc(x); }
 
+// 1 / x; for floats of a device to within 2 units in the last place, where an exact quotient takes ten times as long.
+template <class T>
+SINTER_HD T inverse(T x) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (std::is_same_v<T, float>) return __fdividef(1.f, x);
+#endif
+  return T(1) / x;
+}
+
 template <class T>
 SINTER_HD T floor(T x) { return std::floor(x); }
 template <class T>
