@@ -144,9 +144,9 @@ __device__ __forceinline__ void store_tile(const HeadRows& to, int row0, const C
 }
 
 __device__ __forceinline__ float attention_exp(float x) { return expf(x); }
-__device__ __forceinline__ double attention_exp(double x) { return exp(x); }
+__device__ __forceinline__ double attention_exp(double x) { return ::exp(x); }
 __device__ __forceinline__ float attention_log(float x) { return logf(x); }
-__device__ __forceinline__ double attention_log(double x) { return log(x); }
+__device__ __forceinline__ double attention_log(double x) { return ::log(x); }
 
 // Over the sixteen threads that share rows.
 template <class C>

@@ -57,7 +57,7 @@ struct GemmResult {
   __device__ static C squared(C x) { return x * x > C(100) ? C(100) : x * x; }
   __device__ static C gate(C x) {
     const C u = x * (C(k1) + C(k3) * squared(x));
-    if constexpr (sizeof(C) == 8) return C(1) / (C(1) + exp(-u));
+    if constexpr (sizeof(C) == 8) return C(1) / (C(1) + ::exp(-u));
     else return C(1) / (C(1) + expf(-u));
   }
 };

@@ -170,8 +170,8 @@ template <NormKind Kind>
 __device__ __forceinline__ double norm_term(double x, double p) {
   if constexpr (Kind == NormKind::sum_of_squares) return x * x;
   else if constexpr (Kind == NormKind::count) return x != 0 ? 1 : 0;
-  else if constexpr (Kind == NormKind::power) return pow(fabs(x), p);
-  else return fabs(x);
+  else if constexpr (Kind == NormKind::power) return ::pow(::fabs(x), p);
+  else return ::fabs(x);
 }
 // A NaN stays.
 template <NormKind Kind>
@@ -236,7 +236,7 @@ __global__ void __launch_bounds__(optim_threads) norm_end_kernel(const double* t
   total = norm_block<Kind>(total);
   if (threadIdx.x != 0) return;
   if (Kind == NormKind::sum_of_squares) total = ::sqrt(total);
-  if (Kind == NormKind::power) total = pow(total, 1 / p);
+  if (Kind == NormKind::power) total = ::pow(total, 1 / p);
   const double factor = max_norm / (total + 1e-6);
   result[0] = total;
   result[1] = factor >= 1 ? 1 : factor;
