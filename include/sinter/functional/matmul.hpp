@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "sinter/autograd/function.hpp"
 #include "sinter/functional/matmul_device.hpp"
 
 namespace sinter {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "sinter/autograd/function.hpp"
 #include "sinter/cpu/gemm.hpp"
 #include "sinter/device/matmul.hpp"
+#include "sinter/tensor/tensor.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
