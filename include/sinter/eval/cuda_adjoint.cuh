@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sinter/eval/cuda_reduce.cuh"
+#include "sinter/op/reduce.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
