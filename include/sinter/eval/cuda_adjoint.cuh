@@ -3,6 +3,7 @@
 // is summed over the rows or columns of a tile and left as one partial sum for each tile; a second kernel folds those in order.
 #pragma once
 
+#include "sinter/eval/cpu.hpp"
 #include "sinter/eval/cuda_reduce.cuh"
 #include "sinter/op/reduce.hpp"
 
