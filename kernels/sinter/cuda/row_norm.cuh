@@ -4,7 +4,7 @@
 // blocks' parts. Other rows are read again from the cache.
 #pragma once
 
-#include "sinter/cuda/rows.cuh"
+#include "sinter/cuda/row_norm_stream.cuh"
 #include "sinter/device/norm.hpp"
 
 namespace sinter {
@@ -254,6 +254,13 @@ inline void launch_row_norm(const RowNormArgs& a) {
       SINTER_LAUNCH(a.op, (row_norm_long<T, 1>), grid_of(a.op, a.rows), 256, 0, a.centered, n, eps, x, w, b, y, mean, rstd);
       return;
     }
+    constexpr int most = sizeof(T) == 2 ? 2 : 4;
+    if (const int packs = n / V; n % V == 0 && is_pack_aligned(x) && packs > 32 && packs <= 1024 * most && a.rows <= 0x7fffffff) {
+      const auto kernel = packs <= 2048 ? row_norm_stream<T, 2> : row_norm_stream<T, most>;
+      const int threads = stream_threads(packs, packs <= 2048 ? 2 : most);
+      SINTER_LAUNCH(a.op, kernel, stream_grid(a.rows, threads), threads, 0, a.centered, int(a.rows), n, eps, x, w, b, y, mean, rstd);
+      return;
+    }
     const RowTeams t = row_teams(a.op, a.rows, packs_of<T>(a.n), M, most_threads<T>);
     if (t.packs == 1) SINTER_LAUNCH(a.op, (row_norm_in_registers<T, 1, false>), t.grid, t.threads, 0, a.centered, a.rows, n, t.lanes, eps, x, w, b, y, mean, rstd);
     else if (!t.block) SINTER_LAUNCH(a.op, (row_norm_in_registers<T, M, false>), t.grid, t.threads, 0, a.centered, a.rows, n, t.lanes, eps, x, w, b, y, mean, rstd);
@@ -269,18 +276,18 @@ inline std::int64_t backward_blocks(std::int64_t rows, int threads, int teams) {
   return wanted < most ? wanted : most;
 }
 
-template <class T, int V, int Packs, bool Block>
-void run_row_norm_backward(const RowNormBackwardArgs& a, int threads) {
+// The kernel, given the bytes of shared memory that it needs, then the sums of its parts.
+template <class T, class Kernel>
+void run_row_norm_backward(const RowNormBackwardArgs& a, Kernel kernel, int threads, int teams, std::size_t shared) {
   using A = compute_t<T>;
-  const int n = int(a.n), teams = Block ? 1 : threads / 32;
+  const int n = int(a.n);
   const T *x = static_cast<const T*>(a.x), *w = static_cast<const T*>(a.weight), *dy = static_cast<const T*>(a.dy);
   const A *mean = static_cast<const A*>(a.mean), *rstd = static_cast<const A*>(a.rstd);
   T *dx = static_cast<T*>(a.dx), *dw = static_cast<T*>(a.dweight), *db = static_cast<T*>(a.dbias);
   const int blocks = int(backward_blocks(a.rows, threads, teams));
   const Workspace space(dw || db ? std::size_t(blocks) * std::size_t(n) * 2 * sizeof(A) : 0);
   A* part = dw || db ? static_cast<A*>(space.data()) : nullptr;
-  const std::size_t shared = Block ? 0 : std::size_t(n) * 2 * sizeof(A);
-  SINTER_LAUNCH(a.op, (row_norm_backward_in_registers<T, V, Packs, Block>), blocks, threads, shared, a.centered, a.rows, n, x, w, mean, rstd, dy, dx, part);
+  SINTER_LAUNCH(a.op, kernel, blocks, threads, shared, a.centered, a.rows, n, x, w, mean, rstd, dy, dx, part);
   if (part) SINTER_LAUNCH(a.op, (sum_parts<T>), dim3(unsigned((n + 31) / 32), 2), 256, 0, blocks, n, part, dw, db);
 }
 
@@ -301,12 +308,13 @@ inline void launch_row_norm_backward(const RowNormBackwardArgs& a) {
     }
     const bool packed = n % V == 0 && is_pack_aligned(x) && is_pack_aligned(dy) && (!dx || is_pack_aligned(dx));
     const int packs = packed ? n / V : n;
-    if (packed && packs <= 32) return run_row_norm_backward<T, V, 1, false>(a, 128);
-    if (packed && packs <= 64 * M) return run_row_norm_backward<T, V, 2 * M, false>(a, 128);
-    for (int threads = 128; threads <= 512; threads *= 2) {
-      if (packed && packs <= threads * M) return run_row_norm_backward<T, V, M, true>(a, threads);
-      if (!packed && packs <= threads * 8) return run_row_norm_backward<T, 1, 8, true>(a, threads);
+    if (packed && packs <= 32) return run_row_norm_backward<T>(a, row_norm_backward_in_registers<T, V, 1, false>, 128, 4, std::size_t(n) * 2 * sizeof(A));
+    if (packed && packs <= 512 * M) {
+      const int threads = stream_threads(packs, M);
+      return run_row_norm_backward<T>(a, row_norm_backward_stream<T, M>, threads, 1, std::size_t(threads) * M * 32);
     }
+    for (int threads = 128; threads <= 512; threads *= 2)
+      if (!packed && packs <= threads * 8) return run_row_norm_backward<T>(a, row_norm_backward_in_registers<T, 1, 8, true>, threads, 1, 0);
     if (dx) SINTER_LAUNCH(a.op, (row_norm_backward_long<T>), grid_of(a.op, a.rows), 512, 0, a.centered, n, x, w, mean, rstd, dy, dx);
     if (!dw && !db) return;
     const std::int64_t chunk = (a.rows + 31) / 32, chunks = (a.rows + chunk - 1) / chunk;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sinter/cuda/online.cuh"
+#include "sinter/cuda/row_stream.cuh"
 #include "sinter/device/rows.hpp"
 
 namespace sinter {
@@ -16,6 +17,9 @@ struct SoftmaxOf {
   __device__ SoftmaxOf(A t, A total, bool log) : top(t), factor(log ? A(0) : A(1) / total), log_total(log ? row_log(total) : A(0)) {}
   __device__ A operator()(A x, bool log) const { return log ? x - top - log_total : row_exp(x - top) * factor; }
 };
+
+template <class T>
+inline constexpr int stream_packs = sizeof(T) == 2 ? 2 : 4;
 
 template <class T, bool Log, int Packs, bool Block>
 __global__ void __launch_bounds__(Block ? most_threads<T> : 128) softmax_in_registers(std::int64_t rows, int n, int lanes, const T* x, T* y) {
@@ -56,6 +60,46 @@ __global__ void __launch_bounds__(Block ? most_threads<T> : 128) softmax_in_regi
       for (int i = 0; i < V; ++i) v[k][i] = Log ? v[k][i] - top - factor : v[k][i] * factor;
       row.store(y + begin, j, v[k]);
     }
+}
+
+// Blocks that take row after row, which begin at aligned addresses.
+template <class T, bool Log>
+__global__ void __launch_bounds__(1024) softmax_stream(std::int64_t rows, int n, const T* x, T* y) {
+  using A = compute_t<T>;
+  constexpr int V = pack_elements<T>, P = stream_packs<T>;
+  const int packs = n / V;
+  const RowPack<T, V> pad = pack_of<T, V>(lowest<A>());
+  WarpExchange exchange;
+  RowPack<T, V> next[P];
+  load_share(next, x + std::int64_t(blockIdx.x) * n, packs, pad);
+  for (std::int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
+    A v[P][V], top = lowest<A>(), total = 0;
+#pragma unroll
+    for (int k = 0; k < P; ++k) next[k].get(v[k]);
+    if (r + gridDim.x < rows) load_share(next, x + (r + gridDim.x) * n, packs, pad);
+#pragma unroll
+    for (int k = 0; k < P; ++k)
+#pragma unroll
+      for (int i = 0; i < V; ++i) top = greater_of(top, v[k][i]);
+    top = exchange.reduce(top, Greater{}, lowest<A>());
+#pragma unroll
+    for (int k = 0; k < P; ++k)
+#pragma unroll
+      for (int i = 0; i < V; ++i) {  // -infinity behind the row adds 0, unless all of the row is that: then all is NaN
+        const A e = row_exp(v[k][i] - top);
+        if (!Log) v[k][i] = e;
+        total += e;
+      }
+    total = exchange.reduce(total, Plus{}, A(0));
+    const A factor = Log ? row_log(total) : A(1) / total;
+#pragma unroll
+    for (int k = 0; k < P; ++k)
+      if (const int j = int(threadIdx.x) + k * int(blockDim.x); j < packs) {
+#pragma unroll
+        for (int i = 0; i < V; ++i) v[k][i] = Log ? v[k][i] - top - factor : v[k][i] * factor;
+        reinterpret_cast<RowPack<T, V>*>(y + r * n)[j] = RowPack<T, V>::of(v[k]);
+      }
+  }
 }
 
 template <class T, bool Log, int V>
@@ -215,6 +259,11 @@ inline void launch_softmax(const SoftmaxArgs& a) {
         return;
       }
       constexpr int M = most_packs<T>;
+      if (n % V == 0 && is_pack_aligned(x) && n / V > 32 * M && n / V <= 1024 * stream_packs<T>) {
+        const int threads = stream_threads(n / V, stream_packs<T>);
+        SINTER_LAUNCH("softmax", (softmax_stream<T, Log>), stream_grid(s.outer, threads), threads, 0, s.outer, n, x, y);
+        return;
+      }
       const RowTeams teams = row_teams("softmax", s.outer, packs_of<T>(s.n), M, most_threads<T>);
       if (teams.packs == 1) SINTER_LAUNCH("softmax", (softmax_in_registers<T, Log, 1, false>), teams.grid, teams.threads, 0, s.outer, n, teams.lanes, x, y);
       else if (!teams.block) SINTER_LAUNCH("softmax", (softmax_in_registers<T, Log, M, false>), teams.grid, teams.threads, 0, s.outer, n, teams.lanes, x, y);
