@@ -37,6 +37,7 @@ TEST_CASE("softmax of rows on a device") {
   check_softmax<double>(Shape{2, 9001}, 1);
   check_softmax<float>(Shape{0, 3}, 1);
   check_softmax<float>(Shape{300, 3}, 1);
+  check_softmax<float>(Shape{19, 4352}, 1);  // blocks take several rows
 }
 
 TEST_CASE("softmax along other dimensions on a device") {
