@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Attention of tensors on CUDA against the CPU: results, gradients, the same dropped weights.
-#include "sinter/cuda/attention.cuh"
-#include "sinter/cuda/attention_backward.cuh"
-#include "sinter/cuda/attention_flash.cuh"
-#include "sinter/cuda/attention_flash_backward.cuh"
-#include "sinter/cuda/matmul.cuh"
-
 #include "on_cuda.hpp"
 
 using namespace on_cuda;

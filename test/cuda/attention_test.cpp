@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Attention's kernels against the formula with the matrix of all scores, in doubles.
-#include "sinter/cuda/attention.cuh"
-#include "sinter/cuda/attention_backward.cuh"
-#include "sinter/cuda/attention_flash.cuh"
-#include "sinter/cuda/attention_flash_backward.cuh"
 
 #include <catch2/catch.hpp>
 #include <memory>
@@ -11,6 +7,8 @@
 #include <vector>
 
 #include "schedules.hpp"
+#include "sinter/cuda/attention_fit.cuh"
+#include "sinter/device/attention.hpp"
 
 using namespace sinter;
 

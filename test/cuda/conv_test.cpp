@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Convolution's kernels against its definition, in doubles.
-#include "sinter/cuda/conv.cuh"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "schedules.hpp"
+#include "sinter/device/conv.hpp"
 
 using namespace sinter;
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Copies between layouts and dtypes, fills, sums and sequences against the CPU's; joins and creation on a device.
-#include "sinter/cuda/dense.cuh"
 
 #include <catch2/catch.hpp>
 #include <random>

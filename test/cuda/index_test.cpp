@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: MIT
 // What is chosen by index on a device against the CPU's results, forwards and back.
-#include "sinter/cuda/dense.cuh"
-#include "sinter/cuda/index.cuh"
-#include "sinter/cuda/order.cuh"
-#include "sinter/cuda/random.cuh"
-#include "sinter/cuda/rearrange.cuh"
-#include "sinter/cuda/scan.cuh"
 
 #include <catch2/catch.hpp>
 #include <random>
@@ -98,7 +92,7 @@ TEST_CASE("embedding on a device") {
   for (const std::int64_t width : {1, 3, 4, 64, 130}) {
     const auto index = randint(0, 11, {5, 9});
     check_both(1e-5, [&](const auto& w) { return embedding(index.to(w.device()), w); }, randn({11, width}));
-    check_both(1e-5, [&](const auto& w) { return embedding(index.to(w.device()), w, -2); }, randn<double>({11, width}));
+    check_both(1e-5, [&](const auto& w) { return embedding(index.to(w.device()), w, -2); }, randn({11, width}));
   }
   const auto few = randint<std::int32_t>(0, 3, {70});
   check_both(1e-5, [&](const auto& w) { return embedding(few.to(w.device()), w, 1); }, randn({3, 8}));

@@ -3,8 +3,6 @@
 #include <catch2/catch.hpp>
 
 #include "on_cuda.hpp"
-#include "sinter/cuda/matmul.cuh"
-#include "sinter/cuda/rearrange.cuh"
 
 using namespace sinter;
 using namespace on_cuda;
@@ -51,7 +49,9 @@ void layers() {
         const auto here = eval(f(linear(x, ww, bb)));
         const auto up = eval(to<T>(randn<float>(here.shape())));
         here.backward(up);
-        const auto tx = leaf_there(x), tw = leaf_there(ww), tb = leaf_there(bb);
+        const auto tx = leaf_there(x);
+        const auto tw = leaf_there(ww);
+        const auto tb = leaf_there(bb);
         const auto there = eval(f(linear(tx, tw, tb)));
         require_close(there, here.detach(), e, e);
         there.backward(up.to(gpu));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Matrix products on the device against their definition in doubles: every dtype, all kinds of steps, epilogues, parts of sums.
-#include "sinter/cuda/matmul.cuh"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -10,6 +9,7 @@
 
 #include "schedules.hpp"
 #include "sinter/core/tensor_impl.hpp"
+#include "sinter/device/matmul.hpp"
 
 using namespace sinter;
 

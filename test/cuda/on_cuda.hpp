@@ -4,7 +4,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "sinter/cuda/dense.cuh"
+#include "sinter/cuda/runtime.cuh"
 #include "sinter/sinter.hpp"
 #include "values.hpp"
 

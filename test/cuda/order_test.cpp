@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Sorts, selections of the greatest, distinct elements and running sums on a device against the CPU's.
-#include "sinter/cuda/dense.cuh"
-#include "sinter/cuda/index.cuh"
-#include "sinter/cuda/order.cuh"
-#include "sinter/cuda/random.cuh"
-#include "sinter/cuda/scan.cuh"
 
 #include <catch2/catch.hpp>
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Random numbers on a device are the CPU's; recordings draw from a state in the device's memory.
-#include "sinter/cuda/dense.cuh"
-#include "sinter/cuda/random.cuh"
 
 #include <catch2/catch.hpp>
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Recurrent layers on a device against those of the CPU, results and gradients of everything.
-#include "sinter/cuda/rnn.cuh"
-#include "sinter/cuda/dense.cuh"
-#include "sinter/cuda/matmul.cuh"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // softmax and log_softmax on a device, every kernel: rows in a few lanes, a warp, a block, rows too long for registers, rows
 // that begin anywhere, and dimensions that others lie behind.
-#include "sinter/cuda/dense.cuh"
-#include "sinter/cuda/softmax.cuh"
-
 #include "reference.hpp"
 #include "sinter/functional/softmax.hpp"
 #include "sinter/tensor/index.hpp"
@@ -44,7 +41,7 @@ TEST_CASE("softmax along other dimensions on a device") {
   manual_seed(2);
   for (const std::int64_t inner : {2, 3, 5, 32, 45}) {
     check_softmax<float>(Shape{3, 7, inner}, 1);
-    check_softmax<double>(Shape{2, 130, inner}, 1);
+    check_softmax<float>(Shape{2, 130, inner}, 1);
     check_softmax<bfloat16>(Shape{2, 9, inner}, 0);
   }
 }
