@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <map>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -21,12 +20,13 @@ class StateDict {
 
   std::size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
-  bool contains(const std::string& name) const { return places_.count(name) != 0; }
+  bool contains(const std::string& name) const { return find(name) != nullptr; }
 
   // Null where there is no such name. The pointer holds until something is inserted.
   const Ref<TensorImpl>* find(const std::string& name) const {
-    const auto at = places_.find(name);
-    return at == places_.end() ? nullptr : &entries_[at->second].second;
+    for (const value_type& e : entries_)  // few enough, and a table of names would take every program its time to compile
+      if (e.first == name) return &e.second;
+    return nullptr;
   }
   // Throws Error where there is no such name.
   const Ref<TensorImpl>& at(const std::string& name) const {
@@ -42,18 +42,8 @@ class StateDict {
   // Replaces where the name is taken (it keeps its place), else appends.
   void set(std::string name, Ref<TensorImpl> tensor) {
     if (!tensor) fail<ValueError>("state_dict: the tensor for \"", name, "\" is null");
-    const auto at = places_.find(name);
-    if (at != places_.end()) {
-      entries_[at->second].second = std::move(tensor);
-      return;
-    }
-    entries_.emplace_back(name, std::move(tensor));
-    try {
-      places_.emplace(std::move(name), entries_.size() - 1);
-    } catch (...) {
-      entries_.pop_back();
-      throw;
-    }
+    if (const Ref<TensorImpl>* found = find(name)) const_cast<Ref<TensorImpl>&>(*found) = std::move(tensor);
+    else entries_.emplace_back(std::move(name), std::move(tensor));
   }
 
   // for (const auto& [name, tensor] : state)
@@ -65,7 +55,6 @@ class StateDict {
 
  private:
   std::vector<value_type> entries_;
-  std::unordered_map<std::string, std::size_t> places_;  // name -> index into entries_
 };
 
 }  // namespace sinter

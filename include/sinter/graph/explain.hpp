@@ -129,7 +129,8 @@ struct Observer {
   }
 
  private:
-  void contraction(const char* name, std::string text, const Operand* in, int n, int ops, int leaves, std::int64_t bytes, DType dtype,
+  template <class Text>  // compiled where something is explained
+  void contraction(const char* name, Text text, const Operand* in, int n, int ops, int leaves, std::int64_t bytes, DType dtype,
                    ShapeView shape, bool kept) {
     KernelInfo k;
     k.what = name;
@@ -161,7 +162,8 @@ struct Observer {
   static std::vector<char> needed(bool value, std::integer_sequence<int, J...>) {
     return {char(P::template needed<J>(value))..., 0};
   }
-  void note(const char* what, std::string text, int ops, const Operand* in, int leaves, const char* needed, bool keeps_result,
+  template <class Text>
+  void note(const char* what, Text text, int ops, const Operand* in, int leaves, const char* needed, bool keeps_result,
             ShapeView space, DType dtype, int lanes, unsigned mask, bool again, bool differentiable) {
     KernelInfo k;
     k.what = what;

@@ -32,11 +32,11 @@ void overwrite(const Tensor<T, R>& t, F fill) {
 }
 template <class T, int R>
 void uniform_(const Tensor<T, R>& t, double low = 0, double high = 1, Generator& g = default_generator()) {
-  overwrite(t, [&](Tensor<T, R>& out) { fill_uniform(out, low, high, g); });
+  overwrite(t, [&](Tensor<T, R>& out) { fill_uniform<T>(*out.impl, low, high, g); });
 }
 template <class T, int R>
 void normal_(const Tensor<T, R>& t, double mean = 0, double std_dev = 1, Generator& g = default_generator()) {
-  overwrite(t, [&](Tensor<T, R>& out) { fill_normal(out, mean, std_dev, g); });
+  overwrite(t, [&](Tensor<T, R>& out) { fill_normal<T>(*out.impl, mean, std_dev, g); });
 }
 template <class T, int R>
 void constant_(const Tensor<T, R>& t, double value) {

@@ -32,7 +32,8 @@ struct LoadReport {
   }
 };
 
-inline LoadReport load_tensors(const std::vector<std::pair<std::string, Ref<TensorImpl>>>& own, const StateDict& state, bool strict) {
+template <class Own>  // names with tensors; compiled where something is loaded
+LoadReport load_tensors(const Own& own, const StateDict& state, bool strict) {
   LoadReport report;
   StateDict known;
   std::vector<std::pair<TensorImpl*, const TensorImpl*>> copies;

@@ -19,7 +19,8 @@ inline bool same_row(const DeviceParameter& a, const DeviceParameter& b) {
 }
 
 // Parameters (or gradients alone) of one device, as its kernels read them.
-class DeviceTable {
+template <class = void>  // templates: compiled where an optimizer is
+class DeviceTableOf {
  public:
   void clear() { rows_.clear(), chunks_ = 0; }
   void add(DeviceParameter row) {
@@ -56,11 +57,14 @@ class DeviceTable {
   Ref<TensorImpl> memory_;
 };
 
+using DeviceTable = DeviceTableOf<>;
+
 // Where on a device lies what gradients are multiplied by: where the norm has left it, or wherever the host's factor is put; null
 // for 1.
-class FactorOnDevices {
+template <class = void>
+class FactorOnDevicesOf {
  public:
-  FactorOnDevices(double factor, const double* there = nullptr) : factor_(factor), there_(there) {}
+  FactorOnDevicesOf(double factor, const double* there = nullptr) : factor_(factor), there_(there) {}
   const double* on(Device device) {
     if (there_ || factor_ == 1) return there_;
     kept_.push_back(TensorImpl::empty(DType::float64, Shape<1>{{1}}, device));
@@ -74,8 +78,11 @@ class FactorOnDevices {
   CachedVector<Ref<TensorImpl>> kept_;
 };
 
+using FactorOnDevices = FactorOnDevicesOf<>;
+
 // What an optimizer keeps on devices beside the state.
-class DeviceStep {
+template <class = void>
+class DeviceStepOf {
  public:
   // Begins the list of a step's parameters.
   void begin() {
@@ -185,6 +192,7 @@ class DeviceStep {
   std::vector<Part> parts_;
   std::vector<Counts> counts_;
 };
+using DeviceStep = DeviceStepOf<>;
 
 }  // namespace optim
 }  // namespace sinter

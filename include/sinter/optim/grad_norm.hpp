@@ -82,8 +82,9 @@ struct NormTotal {
   double terms_of(double norm) const { return std::isinf(p) || p == 0 ? norm : p == 2 ? norm * norm : std::pow(norm, p); }
 };
 
-// Of all elements of all tensors of the host.
-inline double norm_of(const CachedVector<Ref<TensorImpl>>& tensors, double p) {
+// Of all elements of all tensors of the host. (Templates, here and below, so that they are compiled where they are used.)
+template <class Tensors>
+double norm_of(const Tensors& tensors, double p) {
   constexpr std::int64_t grain = 8192;
   struct Chunk {
     const TensorImpl* tensor;
@@ -116,7 +117,8 @@ inline double norm_of(const CachedVector<Ref<TensorImpl>>& tensors, double p) {
 }
 
 // Of those on one device, and what it is to be multiplied by to be at most max_norm: two doubles there.
-inline Ref<TensorImpl> norm_on(Device device, const CachedVector<Ref<TensorImpl>>& tensors, double p, double max_norm, DeviceTable& table) {
+template <class Tensors>
+Ref<TensorImpl> norm_on(Device device, const Tensors& tensors, double p, double max_norm, DeviceTable& table) {
   CachedVector<Ref<TensorImpl>> kept;
   table.clear();
   for (const auto& t : tensors) {
@@ -149,7 +151,8 @@ class ClipGradNorm {
   ClipGradNorm& error_if_nonfinite(bool v) { return error_if_nonfinite_ = v, *this; }  // on a device, waits for it
 
   // Throws ValueError. `table` is for gradients on one device, and may stay from step to step.
-  NormAndFactor norm_and_factor(const char* op, const CachedVector<Ref<TensorImpl>>& grads, DeviceTable& table) const {
+  template <class Tensors>
+  NormAndFactor norm_and_factor(const char* op, const Tensors& grads, DeviceTable& table) const {
     if (!(max_norm_ >= 0)) fail<ValueError>(op, ": max_norm must not be negative, but is ", max_norm_);
     if (!(norm_type_ >= 0)) fail<ValueError>(op, ": norm_type must not be negative, but is ", norm_type_);
     const auto others = [&](Device d) { return std::any_of(grads.begin(), grads.end(), [&](const auto& g) { return g->device() != d; }); };
@@ -168,7 +171,8 @@ class ClipGradNorm {
   static void check_finite(const char* op, double norm) {
     if (!std::isfinite(norm)) fail<ValueError>(op, ": the norm of the gradients is ", norm);
   }
-  [[gnu::cold]] double norm_over_devices(const CachedVector<Ref<TensorImpl>>& grads) const {
+  template <class Tensors>
+  [[gnu::cold]] double norm_over_devices(const Tensors& grads) const {
     NormTotal total{norm_type_};
     total.add(total.terms_of(norm_of(grads, norm_type_)));
     std::vector<Device> done;

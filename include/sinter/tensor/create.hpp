@@ -166,11 +166,11 @@ inline void fill_on_device_from(Generator& g, RandomFillArgs a) {
 inline namespace SINTER_ABI {
 
 // f(words, out): turns four words into up to four elements.
-template <class T, int R, class F>
-void fill_random(Tensor<T, R>& t, Generator& g, F f) {
+template <class T, class F>
+void fill_random(TensorImpl& t, Generator& g, F f) {
   const std::int64_t n = t.numel(), groups = (n + 3) / 4;
   const std::uint64_t seed = g.seed(), first = g.reserve(std::uint64_t(n));
-  T* data = t.data();
+  T* data = static_cast<T*>(t.data);
   constexpr std::int64_t grain = 4096;
   parallel_for((groups + grain - 1) / grain, n >= parallel_threshold, [=](std::int64_t c) {
     for (std::int64_t i = c * grain; i < std::min(groups, (c + 1) * grain); ++i) {
@@ -182,19 +182,19 @@ void fill_random(Tensor<T, R>& t, Generator& g, F f) {
 }
 
 // Uniform in [low, high), normal with the given mean and deviation; they overwrite a contiguous tensor.
-template <class T, int R>
-void fill_uniform(Tensor<T, R>& t, double low, double high, Generator& g) {
+template <class T>
+[[gnu::noinline]] void fill_uniform(TensorImpl& t, double low, double high, Generator& g) {
   using C = compute_t<T>;
-  if (t.device().is_cuda()) return fill_on_device_from(g, {RandomFillArgs::uniform, dtype_of<T>(), t.data(), t.numel(), low, high, 0, 0, {}});
-  fill_random(t, g, [low = C(low), span = C(high - low)](const Philox& p, T* out) {
+  if (t.device().is_cuda()) return fill_on_device_from(g, {RandomFillArgs::uniform, t.dtype, t.data, t.numel(), low, high, 0, 0, {}});
+  fill_random<T>(t, g, [low = C(low), span = C(high - low)](const Philox& p, T* out) {
     for (int k = 0; k < 4; ++k) out[k] = T(C(uniform_of(p.word[k])) * span + low);
   });
 }
-template <class T, int R>
-void fill_normal(Tensor<T, R>& t, double mean, double deviation, Generator& g) {
+template <class T>
+[[gnu::noinline]] void fill_normal(TensorImpl& t, double mean, double deviation, Generator& g) {
   using C = compute_t<T>;
-  if (t.device().is_cuda()) return fill_on_device_from(g, {RandomFillArgs::normal, dtype_of<T>(), t.data(), t.numel(), mean, deviation, 0, 0, {}});
-  fill_random(t, g, [mean = C(mean), deviation = C(deviation)](const Philox& p, T* out) {
+  if (t.device().is_cuda()) return fill_on_device_from(g, {RandomFillArgs::normal, t.dtype, t.data, t.numel(), mean, deviation, 0, 0, {}});
+  fill_random<T>(t, g, [mean = C(mean), deviation = C(deviation)](const Philox& p, T* out) {
     C x[4];
     normal_pair(p.word[0], p.word[1], x[0], x[1]);
     normal_pair(p.word[2], p.word[3], x[2], x[3]);
@@ -210,7 +210,7 @@ Tensor<T, R> rand(const Shape<R>& sizes, Generator& g = default_generator(), Dev
   static_assert(is_floating<T>, "sinter: rand() makes floating point numbers; use randint()");
   check_sizes("rand", sizes);
   Tensor<T, R> t = empty<T>(sizes, d);
-  fill_uniform(t, 0, 1, g);
+  fill_uniform<T>(*t.impl, 0, 1, g);
   return t;
 }
 template <class T = float, std::size_t R>
@@ -225,7 +225,7 @@ Tensor<T, R> randn(const Shape<R>& sizes, Generator& g = default_generator(), De
   static_assert(is_floating<T>, "sinter: randn() makes floating point numbers");
   check_sizes("randn", sizes);
   Tensor<T, R> t = empty<T>(sizes, d);
-  fill_normal(t, 0, 1, g);
+  fill_normal<T>(*t.impl, 0, 1, g);
   return t;
 }
 template <class T = float, std::size_t R>
@@ -245,7 +245,7 @@ Tensor<T, R> randint(std::int64_t low, std::int64_t high, const Shape<R>& sizes,
     fill_on_device_from(g, {RandomFillArgs::integers, dtype_of<T>(), t.data(), t.numel(), 0, 0, low, range, {}});
     return t;
   }
-  fill_random(t, g, [=](const Philox& p, T* out) {
+  fill_random<T>(*t.impl, g, [=](const Philox& p, T* out) {
     for (int k = 0; k < 4; ++k) {  // 64 bits for each, so that the bias of the remainder is negligible
       const std::uint64_t x = std::uint64_t(p.word[k]) << 32 | p.word[(k + 1) % 4];
       out[k] = T(low + std::int64_t(x % range));

@@ -75,7 +75,7 @@ class TensorPrinter {
 
   // f(index, whether a gap lies before it) for the indices of a dimension that are shown.
   template <class F>
-  void each_shown(int dim, F&& f) const {
+  [[gnu::cold]] void each_shown(int dim, F&& f) const {
     const std::int64_t n = t_.sizes[dim];
     const bool gap = summarize_ && n > 2 * edge;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -85,7 +85,7 @@ class TensorPrinter {
     }
   }
   template <class F>
-  void each_element(int dim, std::int64_t offset, F&& f) const {
+  [[gnu::cold]] void each_element(int dim, std::int64_t offset, F&& f) const {
     if (dim == t_.rank) f(offset);
     else each_shown(dim, [&](std::int64_t i, bool) { each_element(dim + 1, offset + i * t_.strides[dim], f); });
   }
@@ -93,7 +93,7 @@ class TensorPrinter {
     if (floating_) {
       double least = HUGE_VAL, most = 0;
       bool any = false;
-      each_element(0, 0, [&](std::int64_t o) {
+  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) {
         const double x = at(o);
         if (!std::isfinite(x) || x == 0) return;
         any = true;
@@ -103,12 +103,12 @@ class TensorPrinter {
       });
       if (!any) return;
       scientific_ = most / least > 1000 || most > 1e8 || (!whole_ && least < 1e-4);
-      each_element(0, 0, [&](std::int64_t o) {
+  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) {
         const double x = at(o);
         if (std::isfinite(x) && x != 0) width_ = std::max(width_, printed(format(), x).size() + (whole_ && !scientific_));
       });
     } else {
-      each_element(0, 0, [&](std::int64_t o) { width_ = std::max(width_, integer(o).size()); });
+  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) { width_ = std::max(width_, integer(o).size()); });
     }
   }
 
@@ -130,13 +130,13 @@ class TensorPrinter {
         ++on_line;
         first = false;
       };
-      each_shown(dim, [&](std::int64_t i, bool gap) {
+  [[gnu::cold]]     each_shown(dim, [&](std::int64_t i, bool gap) {
         if (gap) add(" ...");
         add(padded(offset + i * t_.strides[dim]));
       });
     } else {
       const std::string between = "," + std::string(std::size_t(t_.rank - dim - 1), '\n') + std::string(std::size_t(column + 1), ' ');
-      each_shown(dim, [&](std::int64_t i, bool gap) {
+  [[gnu::cold]]     each_shown(dim, [&](std::int64_t i, bool gap) {
         if (gap) out += between + "...";
         if (!first) out += between;
         out += block(dim + 1, offset + i * t_.strides[dim], column + 1);
