@@ -41,8 +41,10 @@ template <class T, int R>
     Vector sum[R * 4] = {};
     const auto step = [&](std::int64_t k, bool all) {
       Vector right[4] = {M::load(b + k), M::load(b1 + k), M::load(b2 + k), M::load(b3 + k)};
+      if (!all) {
 #pragma GCC unroll 4
-      for (int l = 0; !all && l < 4; ++l) right[l] = late ? right[l] : Vector{};
+        for (int l = 0; l < 4; ++l) right[l] = late ? right[l] : Vector{};
+      }
 #pragma GCC unroll 4
       for (int i = 0; i < R; ++i) {
         Vector left = M::load(a + i * a_step + k);
