@@ -32,7 +32,10 @@ int main() {
     y.data()[i] = i % 2;
   }
 
+  const Device device = cuda::is_available() ? Device::cuda() : Device::cpu();
   Net net;
+  net.to(device);
+  x = x.to(device), y = y.to(device);
   optim::AdamW opt(net, optim::AdamWOptions().lr(1e-2));
   for (int step = 0; step <= 300; ++step) {
     opt.zero_grad();
@@ -49,6 +52,7 @@ int main() {
 
   save(net.state_dict(), "spirals.safetensors");  // opens in PyTorch with safetensors.torch.load_file
   Net copy;
+  copy.to(device);
   copy.load_state_dict(load("spirals.safetensors"));
   std::printf("the copy agrees: %s\n", allclose(copy(x), net(x)) ? "yes" : "no");
   std::remove("spirals.safetensors");

@@ -48,7 +48,7 @@ struct Evaluation {
   std::vector<plot::Picture> right, wrong;  // a few of each
 };
 
-Evaluation evaluate(FashionNet& net, const Pictures& test) {
+Evaluation evaluate(FashionNet& net, const Pictures& test, Device device) {
   NoGradGuard no_grad;
   net.eval();
   Evaluation result;
@@ -56,7 +56,7 @@ Evaluation evaluate(FashionNet& net, const Pictures& test) {
   Accuracy accuracy;
   DataLoader loader(test.data, DataLoaderOptions().batch_size(500).seed(0));
   for (auto [images, labels] : loader) {
-    const Tensor<float, 2> scores = net(prepared(images));
+    const Tensor<float, 2> scores = eval(net(prepared(images).to(device))).cpu();
     loss.add(eval(cross_entropy(scores, labels)).item(), double(labels.numel()));
     accuracy.add(scores, labels);
     const Tensor<float, 2> parts = softmax(scores, 1);
@@ -87,13 +87,15 @@ int run(const Options& options) {
   const bool digits = train.name == "digits";
   const std::int64_t epochs = options.epochs > 0 ? options.epochs : digits ? 20 : 3;
 
+  const Device device = cuda::is_available() ? Device::cuda() : Device::cpu();
   FashionNet net(train.side());
+  net.to(device);
   DataLoader loader(train.data, DataLoaderOptions().batch_size(options.batch).shuffle(true).workers(1).seed(std::uint64_t(options.seed)));
   optim::AdamW opt(net, optim::AdamWOptions());
   optim::OneCycleLR schedule(opt, 4e-3, epochs * loader.size());
-  std::fprintf(stderr, "%s: %lld training and %lld test images; %lld parameters, %d threads\n", train.name.c_str(),
+  std::fprintf(stderr, "%s: %lld training and %lld test images; %lld parameters, %s, %d threads\n", train.name.c_str(),
                static_cast<long long>(train.data.size()), static_cast<long long>(test.data.size()),
-               static_cast<long long>(net.num_parameters()), get_num_threads());
+               static_cast<long long>(net.num_parameters()), device.is_cpu() ? "cpu" : cuda::get_device_name(device), get_num_threads());
 
   plot::Series train_loss{"training", {}, {}}, test_loss{"test", {}, {}}, train_accuracy{"training", {}, {}}, test_accuracy{"test", {}, {}};
   Evaluation last;
@@ -107,8 +109,8 @@ int run(const Options& options) {
       Progress bar("epoch " + std::to_string(epoch) + "/" + std::to_string(epochs), train.data.size());
       for (auto [images, labels] : loader) {
         opt.zero_grad();
-        const Tensor<float, 2> scores = net(prepared(images));
-        const Tensor<float, 0> l = cross_entropy(scores, labels);
+        const Tensor<float, 2> scores = net(prepared(images).to(device));
+        const Tensor<float, 0> l = cross_entropy(scores, labels.to(device));
         l.backward();
         opt.step();
         schedule.step();
@@ -125,7 +127,7 @@ int run(const Options& options) {
       bar.finish();
       seconds += bar.seconds();
     }
-    last = evaluate(net, test);
+    last = evaluate(net, test, device);
     std::fprintf(stderr, "  test: loss %.4f, accuracy %.4f\n", last.loss, last.accuracy);
     for (auto* s : {&test_loss, &train_accuracy, &test_accuracy}) s->x.push_back(double(epoch));
     test_loss.y.push_back(last.loss);

@@ -178,7 +178,7 @@ TEST_CASE("safetensors: what can't be saved leaves the old file as it was") {
   StateDict elsewhere;
   elsewhere.insert("w", counting<float>(Shape{1}));
   elsewhere.at("w")->storage->device = Device::cuda();
-  CHECK_THROWS_WITH(save(elsewhere, f.path), Catch::Contains("tensor \"w\" is on cuda:0"));
+  CHECK_THROWS_WITH(save(elsewhere, f.path), Catch::Contains("cuda:0"));
   CHECK(f.read() == "old");
   CHECK_THROWS_AS(save(StateDict(), "/tmp/no/such/folder/x"), FormatError);
   CHECK_THROWS_AS(load("/tmp/no-such-file"), FormatError);

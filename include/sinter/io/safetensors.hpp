@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sinter/core/copy.hpp"
 #include "sinter/core/error.hpp"
 #include "sinter/core/file.hpp"
 #include "sinter/core/state_dict.hpp"
@@ -65,19 +66,24 @@ inline void write_data(OutFile& out, const TensorImpl& t) {
   }
 }
 
+inline StateDict on_cpu(const StateDict& state) {
+  StateDict here;
+  for (const auto& [name, t] : state) here.insert(name, t->device().is_cpu() ? t : dense_clone(*t, t->dtype, Device::cpu()));
+  here.metadata = state.metadata;
+  return here;
+}
+
 }  // namespace safetensors
 
-// Writes all tensors (of the CPU, with any strides) and the metadata, to which {"format": "pt"} is added where it names
+// Writes all tensors (of any device, with any strides) and the metadata, to which {"format": "pt"} is added where it names
 // no format, as PyTorch's readers expect. A file that is there is replaced as a whole or not at all. Throws ValueError
-// for a name that the format can't hold, DeviceError for a tensor elsewhere, FormatError where writing fails.
+// for a name that the format can't hold, FormatError where writing fails.
 inline void save(const StateDict& state, const std::string& path) {
   using namespace safetensors;
   std::vector<const StateDict::value_type*> order;
   for (const auto& entry : state) {
     if (entry.first == metadata_key) fail<ValueError>("save: ", path, ": a tensor can't be named ", metadata_key);
-    if (const auto& storage = entry.second->storage; storage && !storage->device.is_cpu())
-      fail<DeviceError>("save: ", path, ": tensor ", quoted(entry.first), " is on ", storage->device,
-                        "; copy it to the CPU first");
+    if (!entry.second->device().is_cpu()) return save(on_cpu(state), path);
     order.push_back(&entry);
   }
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {

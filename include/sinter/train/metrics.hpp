@@ -29,7 +29,7 @@ template <class E>
 std::vector<std::int64_t> predicted_classes(const Expr<E>& scores) {
   static_assert(E::rank == 2, "sinter: scores have a row for each sample and a column for each class");
   NoGradGuard no_grad;
-  const auto dense = materialize(scores.self()).contiguous();
+  const auto dense = materialize(scores.self()).contiguous().cpu();
   const std::int64_t n = dense.size(0), classes = dense.size(1);
   if (classes == 0) fail<ShapeError>("predicted_classes: no classes in scores of shape ", dense.shape(), " (axis 1)");
   std::vector<std::int64_t> best(std::size_t(n), 0);
@@ -56,7 +56,7 @@ class ConfusionMatrix {
     const auto predicted = predicted_classes(scores);
     if (std::int64_t(predicted.size()) != labels.numel())
       fail<ShapeError>("ConfusionMatrix: ", predicted.size(), " rows of scores for ", labels.numel(), " labels (axis 0)");
-    const Tensor<std::int64_t, 1> truth = labels.contiguous();
+    const Tensor<std::int64_t, 1> truth = labels.contiguous().cpu();
     for (std::size_t i = 0; i < predicted.size(); ++i) {
       check(truth.data()[i]);
       check(predicted[i]);
@@ -108,7 +108,7 @@ class Accuracy {
     const auto predicted = predicted_classes(scores);
     if (std::int64_t(predicted.size()) != labels.numel())
       fail<ShapeError>("Accuracy: ", predicted.size(), " rows of scores for ", labels.numel(), " labels (axis 0)");
-    const Tensor<std::int64_t, 1> truth = labels.contiguous();
+    const Tensor<std::int64_t, 1> truth = labels.contiguous().cpu();
     for (std::size_t i = 0; i < predicted.size(); ++i) correct_ += predicted[i] == truth.data()[i];
     total_ += labels.numel();
   }
