@@ -5,6 +5,7 @@
 #include "sinter/device/loss.hpp"
 #include "sinter/functional/labels.hpp"
 #include "sinter/functional/softmax.hpp"
+#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
