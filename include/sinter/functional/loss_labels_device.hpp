@@ -6,7 +6,6 @@
 #include "sinter/functional/labels.hpp"
 #include "sinter/functional/softmax.hpp"
 #include "sinter/tensor/create.hpp"
-#include "sinter/tensor/create.hpp"
 
 namespace sinter {
 inline namespace SINTER_ABI {
