@@ -142,9 +142,10 @@ struct DoubleBackward {
     t.adds = adds;
     set_sum(t, du->dtype);
     for (int i = 0; i < rank; ++i) t.folds = t.folds || (t.stride[i] == 0 && sizes[i] != 1);
-    if (t.folds && !adds) t.fill(t.data, t.numel);
   }
   void compute(Space& space, const cpu::DoubleAdjoint& a) const {
+    for (int t = 0; t < space.targets; ++t)
+      if (const Target& w = space.target[t]; w.wanted && w.folds && !w.adds) w.fill(w.data, w.numel);
     space.collapse();
     Driver(space, form.kernel, &a, form.lanes).run();
   }

@@ -11,7 +11,7 @@ inline namespace SINTER_ABI {
 
 template <class A, class B>
 bool any_on_device(const A& a, const B& b) {
-  return common_device("equal", Operands<A>(a).at, A::leaves).is_cuda() || common_device("equal", Operands<B>(b).at, B::leaves).is_cuda();
+  return device_of("equal", a).is_cuda() || device_of("equal", b).is_cuda();
 }
 
 // The same shape and the same values; a NaN equals nothing.

@@ -28,9 +28,6 @@ void fill_dense(const Tensor<T, R>& t, T value) {
   if (t.device().is_cuda()) fill_on_device(t.data(), dtype_of<T>(), t.numel(), pattern_of(value));
   else assign(t, Constant<compute_t<T>>(compute_t<T>(value)));
 }
-// Where the tensors of an expression are.
-template <class E>
-Device device_of(const char* op, const E& e) { return common_device(op, Operands<E>(e).at, E::leaves); }
 
 // torch.full. The dtype is that of the value: an int gives int64, a floating point literal float.
 template <class S>
