@@ -93,7 +93,7 @@ class TensorPrinter {
     if (floating_) {
       double least = HUGE_VAL, most = 0;
       bool any = false;
-  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) {
+      each_element(0, 0, [&](std::int64_t o) {
         const double x = at(o);
         if (!std::isfinite(x) || x == 0) return;
         any = true;
@@ -103,12 +103,12 @@ class TensorPrinter {
       });
       if (!any) return;
       scientific_ = most / least > 1000 || most > 1e8 || (!whole_ && least < 1e-4);
-  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) {
+      each_element(0, 0, [&](std::int64_t o) {
         const double x = at(o);
         if (std::isfinite(x) && x != 0) width_ = std::max(width_, printed(format(), x).size() + (whole_ && !scientific_));
       });
     } else {
-  [[gnu::cold]]     each_element(0, 0, [&](std::int64_t o) { width_ = std::max(width_, integer(o).size()); });
+      each_element(0, 0, [&](std::int64_t o) { width_ = std::max(width_, integer(o).size()); });
     }
   }
 
@@ -130,13 +130,13 @@ class TensorPrinter {
         ++on_line;
         first = false;
       };
-  [[gnu::cold]]     each_shown(dim, [&](std::int64_t i, bool gap) {
+      each_shown(dim, [&](std::int64_t i, bool gap) {
         if (gap) add(" ...");
         add(padded(offset + i * t_.strides[dim]));
       });
     } else {
       const std::string between = "," + std::string(std::size_t(t_.rank - dim - 1), '\n') + std::string(std::size_t(column + 1), ' ');
-  [[gnu::cold]]     each_shown(dim, [&](std::int64_t i, bool gap) {
+      each_shown(dim, [&](std::int64_t i, bool gap) {
         if (gap) out += between + "...";
         if (!first) out += between;
         out += block(dim + 1, offset + i * t_.strides[dim], column + 1);
