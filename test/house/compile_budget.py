@@ -6,7 +6,7 @@ from house import *
 import tempfile
 
 BUDGETS = [("budget_net.cpp", 6.0, 700), ("budget_tensor.cpp", 3.0, 700)]  # seconds, MB
-REFERENCE = 3.0
+REFERENCE = 2.9  # as CI's own machine reads it
 RUNS = 5  # the best counts: other work on the machine only ever adds
 
 
