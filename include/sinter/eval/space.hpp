@@ -73,6 +73,12 @@ struct Space {
     return n;
   }
 
+  // Targets that fold begin with the neutral element, unless they add to what is there.
+  void clear_folds() const {
+    for (int t = 0; t < targets; ++t)
+      if (const Target& w = target[t]; w.wanted && w.folds && !w.adds) w.fill(w.data, w.numel);
+  }
+
   // Orders the dimensions so that the innermost has the smallest strides, drops extents of one, and merges neighbours that
   // every operand walks as one.
   void collapse() {

@@ -293,15 +293,13 @@ struct FusedKernel {
   fail<DeviceError>("an expression on ", d, " in a file that was not compiled by nvcc: move the statement to a .cu file");
 }
 
-// Runs a kernel now, or keeps it for later where there is a statement under way that wants so. Targets that fold begin with the
-// neutral element.
+// Runs a kernel now, or keeps it for later where there is a statement under way that wants so.
 [[gnu::noinline]] inline void launch(Space& space, const FusedKernel& kernel, const void* plan, std::size_t bytes, const Operand* in, int n, Stages* later) {
   if (!space.device.is_cpu()) {
     if (!kernel.device) fail_host_only(space.device);
     return kernel.device(space, plan);
   }
-  for (int t = 0; t < space.targets; ++t)
-    if (const Target& w = space.target[t]; w.wanted && w.folds && !w.adds) w.fill(w.data, w.numel);
+  space.clear_folds();
   // What is small is in the cache anyway, unless it stands between what is not.
   if (later && bytes <= Stage::plan_bytes && (later->count() > 0 || space.numel() >= parallel_threshold)) {
     Stage& s = later->add(space, kernel.cpu, plan, bytes, kernel.block);

@@ -144,8 +144,7 @@ struct DoubleBackward {
     for (int i = 0; i < rank; ++i) t.folds = t.folds || (t.stride[i] == 0 && sizes[i] != 1);
   }
   void compute(Space& space, const cpu::DoubleAdjoint& a) const {
-    for (int t = 0; t < space.targets; ++t)
-      if (const Target& w = space.target[t]; w.wanted && w.folds && !w.adds) w.fill(w.data, w.numel);
+    space.clear_folds();
     space.collapse();
     Driver(space, form.kernel, &a, form.lanes).run();
   }
