@@ -73,5 +73,29 @@ struct Operands {
   }
 };
 
+// A tensor that an expression reads; null where there are only numbers.
+template <class E>
+Operand some_operand(const E& e) {
+  if constexpr (E::kind == Kind::leaf) {
+    return &e.impl;
+  } else if constexpr (E::kind == Kind::reduction) {
+    return some_operand(e.e);
+  } else if constexpr (E::kind == Kind::product) {
+    return e.state->product.operands()[0];
+  } else if constexpr (E::kind == Kind::map) {
+    if (const Operand a = some_operand(e.a)) return a;
+    if (const Operand b = some_operand(e.b)) return b;
+    return some_operand(e.c);
+  } else {
+    return nullptr;
+  }
+}
+// Where an expression's value will be.
+template <class E>
+Device device_of(const char* op, const E& e) {
+  const Operand some = some_operand(e);
+  return some ? common_device(op, &some, 1) : Device();
+}
+
 }  // namespace SINTER_ABI
 }  // namespace sinter

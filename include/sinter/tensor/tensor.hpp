@@ -295,12 +295,6 @@ auto materialize(const E& e) {
 }
 template <class E>
 auto eval(const Expr<E>& e) { return materialize(e.self()); }
-// Where an expression's value is; what has no tensors to ask for is computed.
-template <class E>
-Device device_of(const char* op, const E& e) {
-  if constexpr (E::heavy) return materialize(e).device();
-  else return common_device(op, Operands<E>(e).at, E::leaves);
-}
 
 // A dense copy outside of the graph.
 template <class T, int R>
