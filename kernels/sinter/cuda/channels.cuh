@@ -301,7 +301,7 @@ inline void launch_channel_moments(const ChannelMomentsArgs& a) {
   constexpr const char* name = "batch_norm";
   const DeviceChannels& s = a.shape;
   if (s.channels == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -328,7 +328,7 @@ inline void launch_channel_moments(const ChannelMomentsArgs& a) {
 
 inline void launch_channel_norm(const ChannelNormArgs& a) {
   if (a.shape.batch * a.shape.channels * a.shape.inner == 0) return;
-  for_row_dtype("batch_norm", a.dtype, [&](auto kind) {
+  for_floating("batch_norm", a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     const Normalize<T> f{static_cast<const A*>(a.mean), static_cast<const A*>(a.scale), static_cast<const T*>(a.weight), static_cast<const T*>(a.bias), 0, 0, 0};
@@ -340,7 +340,7 @@ inline void launch_channel_norm_backward(const ChannelNormBackwardArgs& a) {
   constexpr const char* name = "batch_norm backward";
   const DeviceChannels& s = a.shape;
   if (s.channels == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;

@@ -260,7 +260,7 @@ void reduce_label_losses(const char* name, const CrossEntropyArgs& a, const Labe
 inline void launch_cross_entropy(const CrossEntropyArgs& a) {
   constexpr const char* name = "cross_entropy";
   const DeviceRows& s = a.rows;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -289,7 +289,7 @@ inline void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& a) {
   constexpr const char* name = "cross_entropy backward";
   const DeviceRows& s = a.rows;
   if (s.outer * s.n * s.inner == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>;
@@ -317,7 +317,7 @@ inline void launch_cross_entropy_backward(const CrossEntropyBackwardArgs& a) {
 
 inline void launch_nll_loss(const CrossEntropyArgs& a) {
   constexpr const char* name = "nll_loss";
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     const LabelTerms<T> t(name, a.labels, a.rows.n);
     const std::int64_t count = a.rows.outer * a.rows.inner;
@@ -329,7 +329,7 @@ inline void launch_nll_loss_backward(const CrossEntropyBackwardArgs& a) {
   constexpr const char* name = "nll_loss backward";
   const std::int64_t count = a.rows.outer * a.rows.n * a.rows.inner;
   if (count == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     const LabelTerms<T> t(name, a.labels, a.rows.n);
     const LossGradient<T> gradient{a.reduction, static_cast<const T*>(a.dy), a.totals};

@@ -175,7 +175,7 @@ inline void launch_max_pool(const MaxPoolArgs& a) {
   const Pooling s(a.shape);
   if (s.outputs() == 0) return;
   const auto halves = [](const DeviceWindows& w) { return w.kernel == 2 && w.stride == 2 && w.padding == 0 && w.dilation == 1 && 2 * w.count <= w.extent; };
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     constexpr int V = pack_elements<T>;
     const T* x = static_cast<const T*>(a.x);
@@ -189,7 +189,7 @@ inline void launch_max_pool_backward(const MaxPoolBackwardArgs& a) {
   constexpr const char* name = "max_pool2d backward";
   const Pooling s(a.shape);
   if (s.inputs() == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (max_pool_backward<T>), pool_grid(name, a.shape, s.inputs()), 256, 0, s, static_cast<const T*>(a.dy), a.place, static_cast<T*>(a.dx));
   });
@@ -198,7 +198,7 @@ inline void launch_pick_places(const PickPlacesArgs& a) {
   constexpr const char* name = "max_pool2d";
   const Pooling s(a.shape);
   if (s.outputs() == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (pick_places<T>), pool_grid(name, a.shape, s.outputs()), 256, 0, s, static_cast<const T*>(a.x), a.place, static_cast<T*>(a.y));
   });
@@ -209,7 +209,7 @@ inline void launch_avg_pool(const AvgPoolArgs& a) {
   if (s.outputs() == 0) return;
   const auto most = [](const DeviceWindows& w) { return w.kernel ? w.kernel : (w.extent + w.count - 1) / w.count; };
   const int lanes = power_of_two(most(a.shape.rows) * most(a.shape.columns) / 8, 32);
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (avg_pool<T>), pool_grid(name, a.shape, s.outputs() * lanes), 256, 0, s, lanes, a.with_padding, static_cast<const T*>(a.x), static_cast<T*>(a.y));
   });
@@ -218,7 +218,7 @@ inline void launch_avg_pool_backward(const AvgPoolArgs& a) {
   constexpr const char* name = "avg_pool2d backward";
   const Pooling s(a.shape);
   if (s.inputs() == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto kind) {
+  for_floating(name, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     SINTER_LAUNCH(name, (avg_pool_backward<T>), pool_grid(name, a.shape, s.inputs()), 256, 0, s, a.with_padding, static_cast<const T*>(a.x), static_cast<T*>(a.y));
   });

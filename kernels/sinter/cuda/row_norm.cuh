@@ -241,7 +241,7 @@ __global__ void __launch_bounds__(256) sum_parts(int blocks, int n, const comput
 
 inline void launch_row_norm(const RowNormArgs& a) {
   if (a.rows * a.n == 0) return;
-  for_row_dtype(a.op, a.dtype, [&](auto kind) {
+  for_floating(a.op, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>, M = most_packs<T>;
@@ -292,7 +292,7 @@ void run_row_norm_backward(const RowNormBackwardArgs& a, Kernel kernel, int thre
 }
 
 inline void launch_row_norm_backward(const RowNormBackwardArgs& a) {
-  for_row_dtype(a.op, a.dtype, [&](auto kind) {
+  for_floating(a.op, a.dtype, [&](auto kind) {
     using T = decltype(kind);
     using A = compute_t<T>;
     constexpr int V = pack_elements<T>, M = sizeof(T) == 2 ? 2 : 4;

@@ -6,9 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "sinter/core/dtype.hpp"
 #include "sinter/core/error.hpp"
-#include "sinter/cuda/runtime.cuh"
+#include "sinter/cuda/stride.cuh"
 
 namespace sinter {
 namespace cuda {
@@ -203,18 +202,6 @@ struct ColumnTile {
     return shared[x];
   }
 };
-
-// f(T{}) for the dtype's type.
-template <class F>
-void for_row_dtype(const char* op, DType t, F&& f) {
-  switch (t) {
-    case DType::float32: return f(float{});
-    case DType::float64: return f(double{});
-    case DType::float16: return f(half{});
-    case DType::bfloat16: return f(bfloat16{});
-    default: fail<DeviceError>(op, ": no CUDA kernel for dtype ", t);
-  }
-}
 
 inline bool is_pack_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 // Whether rows of two tensors have their aligned addresses at the same elements.

@@ -240,7 +240,7 @@ void with_log(bool flag, F&& f) {
 inline void launch_softmax(const SoftmaxArgs& a) {
   const DeviceRows& s = a.rows;
   if (s.outer * s.n * s.inner == 0) return;
-  for_row_dtype("softmax", a.dtype, [&](auto t) {
+  for_floating("softmax", a.dtype, [&](auto t) {
     with_log(a.log, [&](auto log) {
       using T = decltype(t);
       constexpr bool Log = decltype(log)::value;
@@ -277,7 +277,7 @@ inline void launch_softmax_backward(const SoftmaxBackwardArgs& a) {
   const DeviceRows& s = a.rows;
   constexpr const char* name = "softmax backward";
   if (s.outer * s.n * s.inner == 0) return;
-  for_row_dtype(name, a.dtype, [&](auto t) {
+  for_floating(name, a.dtype, [&](auto t) {
     with_log(a.log, [&](auto log) {
       using T = decltype(t);
       constexpr bool Log = decltype(log)::value;
